@@ -1,0 +1,2 @@
+file(READ "${IN}" text)
+file(WRITE "${OUT}" "R\"embedded(${text})embedded\"\n")

@@ -1,0 +1,77 @@
+#include "cli/link.hpp"
+
+#include <thread>
+#include <utility>
+
+#include "api/client.hpp"
+#include "os/file.hpp"
+#include "os/paths.hpp"
+#include "os/pipe.hpp"
+#include "os/process.hpp"
+
+namespace bulkhead::cli {
+
+namespace {
+constexpr milliseconds daemon_start_time{30'000};
+}  // namespace
+
+Result<Link> Link::open(const std::string& home_option, std::string log_level) {
+  std::filesystem::path home = std::filesystem::absolute(home_option).lexically_normal();
+  if (home_option.empty()) {
+    TRY(home, os::default_home());
+  }
+  TRY(const std::filesystem::path runtime, os::runtime_directory(home));
+  return Link{std::move(home), runtime / "host.sock", std::move(log_level)};
+}
+
+Result<Json> Link::call(api::Request request, Deadline deadline) const {
+  TRY(api::Response response, api::call_and_wait(socket_, std::move(request), deadline));
+  return api::outcome(std::move(response));
+}
+
+bool Link::answers() const {
+  return call({.method = "GET", .path = "/v1/host"}, Clock::now() + milliseconds{5'000}).has_value();
+}
+
+Result<void> Link::ensure_daemon() const {
+  if (answers()) return {};
+  const Deadline deadline = Clock::now() + daemon_start_time;
+  auto started = start_daemon(deadline);
+  if (started || started.error().code != Code::busy) return started;
+  // Somebody else started one at the same moment: it is about to listen.
+  while (Clock::now() < deadline) {
+    if (answers()) return {};
+    std::this_thread::sleep_for(milliseconds{50});
+  }
+  return started;
+}
+
+Result<void> Link::start_daemon(Deadline deadline) const {
+  CHECKED(os::make_private_directory(home_));
+  TRY(const std::filesystem::path programs, os::program_directory());
+  TRY(os::Pipe words, os::make_pipe());
+  os::Spawn spawn;
+  spawn.argv = {(programs / "bulkheadd").string(), "--home", home_.string(), "--log-level", log_level_};
+  for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) {
+    const std::string text = *entry;
+    if (const auto equals = text.find('='); equals != std::string::npos) {
+      spawn.env[text.substr(0, equals)] = text.substr(equals + 1);
+    }
+  }
+  spawn.place = os::Spawn::Place::own_session;  // a Ctrl-C in this terminal is not meant for the VMs
+  spawn.out = {.to = os::Output::To::handle, .handle = words.write.get()};
+  spawn.err = {.to = os::Output::To::file, .path = (home_ / "bulkheadd.stderr").string()};
+  CHECKED(os::remove_entry(spawn.err.path));
+  TRY(const os::Process daemon, os::spawn(spawn, [](const os::Identity&) { return Result<void>{}; }));
+  words.write = os::UniqueHandle{};
+  auto line = os::read_line(words.read, deadline);
+  if (!line) return std::unexpected(within("start bulkheadd", line.error()));
+  if (*line == "ready") return {};
+  std::string said = os::read_tail(spawn.err.path, 2000).value_or("");
+  while (!said.empty() && said.back() == '\n') said.pop_back();
+  const bool other = said.find("another bulkheadd serves it") != std::string::npos;
+  return fail(other ? Code::busy : Code::unavailable, "start bulkheadd: " + (said.empty() ? "it ended at once" : said),
+              "see: " + (home_ / "bulkheadd.log").string());
+}
+
+}  // namespace bulkhead::cli

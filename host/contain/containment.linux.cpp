@@ -1,0 +1,152 @@
+#include "contain/containment.hpp"
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <utility>
+
+#include "bulkhead/driver.h"
+#include "os/process_table.hpp"
+
+namespace bulkhead::contain {
+
+namespace {
+
+using Table = std::map<std::int64_t, os::ProcessInfo>;
+
+Result<Table> snapshot() {
+  TRY(auto list, os::process_table());
+  Table table;
+  for (os::ProcessInfo& info : list) table.emplace(info.identity.pid, std::move(info));
+  return table;
+}
+
+bool present(const Table& table, const os::Identity& identity) {
+  const auto it = table.find(identity.pid);
+  return it != table.end() && it->second.identity == identity;
+}
+
+bool descends_from(const Table& table, const os::ProcessInfo& info, std::int64_t ancestor) {
+  std::int64_t at = info.parent;
+  for (int depth = 0; at > 1 && depth < 256; ++depth) {
+    if (at == ancestor) return true;
+    const auto it = table.find(at);
+    if (it == table.end()) return false;
+    at = it->second.parent;
+  }
+  return false;
+}
+
+// Z is also the state of a process whose main thread has ended while others run: only the handle knows.
+bool alive(const os::ProcessInfo& info) {
+  if (info.state != 'Z' && info.state != 'X') return true;
+  const auto process = os::Process::open_pid(info.identity.pid);
+  return process && process->identity() == info.identity && !process->exited();
+}
+
+Member member_of(const os::ProcessInfo& info, std::string found_by) {
+  return {.identity = info.identity, .name = info.name, .state = info.state, .found_by = std::move(found_by)};
+}
+
+// How a process is known to belong to the run by itself; "" when it is not.
+std::string claim(const Table& table, const os::ProcessInfo& info, const Known& known) {
+  if (std::ranges::find(known.recorded, info.identity) != known.recorded.end()) return "ledger";
+  if (os::environment_value(info.identity.pid, run_variable) == known.run.str()) return "environment";
+  if (known.guardian && present(table, *known.guardian) && descends_from(table, info, known.guardian->pid)) {
+    return "descent";
+  }
+  return {};
+}
+
+}  // namespace
+
+std::uint32_t provided() { return BULKHEAD_CONTAIN_GROUP; }
+
+std::string_view mechanism() { return "process group + subreaper"; }
+
+Result<std::vector<Member>> members(const Known& known) {
+  TRY(const Table table, snapshot());
+  TRY(const os::Identity self, os::Process::self());
+  std::vector<Member> found;
+  // A group's number is only evidence while somebody who is known to be ours holds it: its leader (also as a zombie, which
+  // keeps the number from being used again) or a member found otherwise.
+  bool group_is_ours = known.leader && present(table, *known.leader);
+  for (const auto& [pid, info] : table) {
+    if (pid <= 1 || info.identity == self || info.identity == known.guardian) continue;
+    const std::string found_by = claim(table, info, known);
+    if (found_by.empty() || !alive(info)) continue;
+    if (known.leader && info.group == known.leader->pid) group_is_ours = true;
+    found.push_back(member_of(info, found_by));
+  }
+  if (!group_is_ours) return found;
+  for (const auto& [pid, info] : table) {
+    const bool listed = std::ranges::any_of(found, [&](const Member& m) { return m.identity == info.identity; });
+    if (pid <= 1 || listed || info.group != known.leader->pid || info.identity == self || !alive(info)) continue;
+    found.push_back(member_of(info, "group"));
+  }
+  return found;
+}
+
+namespace {
+
+void note_ended(Sweep& sweep, const Member& member) {
+  const bool known = std::ranges::any_of(sweep.ended, [&](const Member& m) { return m.identity == member.identity; });
+  if (!known) sweep.ended.push_back(member);
+}
+
+// One round: kill whoever is there, wait a little for their ends.
+void kill_round(const std::vector<Member>& present, Sweep& result, Deadline deadline) {
+  std::vector<std::pair<os::Process, Member>> killed;
+  for (const Member& member : present) {
+    auto process = os::Process::open(member.identity);
+    if (!process) {
+      if (process.error().code == Code::gone) {
+        note_ended(result, member);
+      } else {
+        result.obstacle = process.error().what;
+      }
+      continue;
+    }
+    const auto sent = process->signal(os::Signal::kill);
+    if (!sent && sent.error().code != Code::gone) result.obstacle = sent.error().what;
+    killed.emplace_back(*std::move(process), member);
+  }
+  // Long enough for an ordinary exit; a process that lingers (its memory is being torn down) is looked at again.
+  const Deadline patience = std::min(deadline, Clock::now() + milliseconds{100});
+  for (const auto& [process, member] : killed) {
+    if (process.wait(patience)) note_ended(result, member);
+  }
+}
+
+}  // namespace
+
+Sweep sweep(const Known& known, Deadline deadline) {
+  Sweep result;
+  int empty_looks = 0;
+  for (;;) {
+    auto present = members(known);
+    if (!present) {
+      result.obstacle = present.error().what;
+      result.survivors.clear();
+      if (Clock::now() >= deadline) {
+        // Nobody could be seen, which is not the same as nobody being there.
+        if (known.leader) result.survivors.push_back({.identity = *known.leader, .name = "?", .found_by = "ledger"});
+        return result;
+      }
+      continue;
+    }
+    if (present->empty()) {
+      if (++empty_looks == 2) return result;
+      continue;
+    }
+    empty_looks = 0;
+    if (Clock::now() >= deadline) {
+      result.survivors = *std::move(present);
+      return result;
+    }
+    std::ranges::stable_partition(*present, [&](const Member& m) { return known.leader && m.identity == *known.leader; });
+    kill_round(*present, result, deadline);
+  }
+}
+
+}  // namespace bulkhead::contain

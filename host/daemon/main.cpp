@@ -1,0 +1,169 @@
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <csignal>
+#include <iostream>
+#include <string>
+
+#include "api/server.hpp"
+#include "daemon/daemon.hpp"
+#include "os/file.hpp"
+#include "os/lock.hpp"
+#include "os/paths.hpp"
+#include "os/process.hpp"
+
+namespace bulkhead::daemon {
+namespace {
+
+struct Arguments {
+  std::string home;
+  std::vector<std::string> driver_folders;
+  std::string log_level = "info";
+  bool log_to_stderr = false;
+};
+
+int report(const Error& error) {
+  std::cerr << "bulkheadd: " << error.what << "\n";
+  if (!error.hint.empty()) std::cerr << "  " << error.hint << "\n";
+  return exit_code(error.code);
+}
+
+// One daemon per home: the lock is held until this process ends; what is written in the file only helps people.
+Result<os::FileLock> take_host_lock(const std::filesystem::path& home) {
+  const auto path = home / "host.lock";
+  auto lock = os::FileLock::acquire(path, os::FileLock::Mode::exclusive, os::FileLock::If::create);
+  if (lock) {
+    CHECKED(os::write_atomically(home / "host.pid", std::to_string(::getpid()) + "\n"));
+    return lock;
+  }
+  if (lock.error().code != Code::busy) return lock;
+  std::string pid = os::read_file(home / "host.pid").value_or("unknown");
+  while (!pid.empty() && pid.back() == '\n') pid.pop_back();
+  return fail(Code::busy, "use home '" + home.string() + "': another bulkheadd serves it, pid " + pid,
+              "see: bulkhead host status");
+}
+
+Result<std::vector<std::filesystem::path>> driver_folders(const Arguments& arguments, const std::filesystem::path& home,
+                                                          const std::filesystem::path& program_folder) {
+  std::vector<std::filesystem::path> folders(arguments.driver_folders.begin(), arguments.driver_folders.end());
+  if (auto list = os::environment("BULKHEAD_DRIVER_PATH"); list && ::geteuid() == ::getuid()) {
+    for (std::size_t at = 0; at <= list->size();) {
+      const auto end = std::min(list->find(':', at), list->size());
+      if (end > at) folders.emplace_back(list->substr(at, end - at));
+      at = end + 1;
+    }
+  }
+  folders.push_back(home / "drivers");
+  folders.push_back((program_folder / "../lib/bulkhead/drivers").lexically_normal());
+  for (auto& folder : folders) folder = std::filesystem::absolute(folder);
+  return folders;
+}
+
+Task<void> reap_children(asio::signal_set& signals) {
+  auto token = asio::as_tuple(asio::use_awaitable);
+  for (;;) {
+    static_cast<void>(os::reap_exited());  // who died is known by identity; this only frees the zombies
+    auto waited = co_await signals.async_wait(token);
+    if (std::get<0>(waited)) co_return;
+  }
+}
+
+// The first signal stops the VMs and then the daemon; a later one leaves the VMs and ends the daemon at once.
+Task<void> obey_signals(asio::signal_set& signals, Daemon& daemon) {
+  auto token = asio::as_tuple(asio::use_awaitable);
+  auto first = co_await signals.async_wait(token);
+  if (std::get<0>(first)) co_return;
+  daemon.ask_for_end(Daemon::Vms::stop);
+  auto second = co_await signals.async_wait(token);
+  if (std::get<0>(second)) co_return;
+  daemon.ask_for_end(Daemon::Vms::keep);
+}
+
+Task<void> live(Daemon& daemon, api::Server& server, asio::io_context& context, Scope& scope, Log log) {
+  co_await daemon.open();
+  scope.spawn("server", server.serve());
+  log.info("ready");
+  // Whoever started us waits for this line.
+  std::cout << "ready" << std::endl;
+  co_await daemon.wait_for_end();
+  co_await pause_until(Clock::now() + milliseconds{50});  // the answer to the request that asked for it goes out first
+  server.close();
+  log.info("end");
+  context.stop();
+}
+
+Result<void> run(const Arguments& arguments) {
+  std::filesystem::path home = std::filesystem::absolute(arguments.home).lexically_normal();
+  if (arguments.home.empty()) {
+    TRY(home, os::default_home());
+  }
+  TRY(const LogLevel level, parse_log_level(arguments.log_level));
+  TRY(const store::Store store, store::Store::open(home));
+  TRY(const os::FileLock host_lock, take_host_lock(home));
+  TRY(const std::filesystem::path runtime, os::runtime_directory(home));
+  CHECKED(os::make_private_directory(runtime.parent_path()));
+  CHECKED(os::make_private_directory(runtime));
+  TRY(const std::filesystem::path programs, os::program_directory());
+  TRY(std::vector<std::filesystem::path> folders, driver_folders(arguments, home, programs));
+  Log log = Log::to_stderr(level);
+  if (!arguments.log_to_stderr) {
+    TRY(log, Log::to_file(home / "bulkheadd.log", level));
+  }
+  // What an agent leaves when it dies becomes ours, so that its end can be seen.
+  CHECKED(os::become_subreaper());
+
+  asio::io_context context(1);
+  asio::thread_pool pool(4);
+  Scope scope(context.get_executor(), log);
+  const Surroundings surroundings{.executor = context.get_executor(),
+                                  .pool = pool,
+                                  .scope = scope,
+                                  .store = store,
+                                  .runtime_directory = runtime,
+                                  .agent_program = programs / "bulkhead-agent",
+                                  .driver_folders = std::move(folders),
+                                  .log = log};
+  Daemon daemon(surroundings);
+  TRY(os::Listener listener, os::Listener::bind(context.get_executor(), runtime / "host.sock"));
+  api::Server server(
+      std::move(listener), [&daemon](api::Request r) { return daemon.handle(std::move(r)); }, api::Limits{}, scope, log);
+  asio::signal_set child_signals(context, SIGCHLD);
+  asio::signal_set end_signals(context, SIGTERM, SIGINT, SIGHUP);
+  scope.spawn("children", reap_children(child_signals));
+  scope.spawn("signals", obey_signals(end_signals, daemon));
+  scope.spawn("daemon", live(daemon, server, context, scope, log));
+  log.info(std::string("bulkheadd ") + BULKHEAD_VERSION + ", pid " + std::to_string(::getpid()) + ", home " + home.string());
+  context.run();
+  pool.join();
+  CHECKED(os::remove_entry(runtime / "host.sock"));
+  return {};
+}
+
+}  // namespace
+}  // namespace bulkhead::daemon
+
+int main(int argc, char** argv) {
+  using namespace bulkhead;
+  daemon::Arguments arguments;
+  CLI::App app("Runs virtual machines through driver plugins. Usually started by `bulkhead`.", "bulkheadd");
+  app.add_option("--home", arguments.home, "Home directory; default: $BULKHEAD_HOME, or the user's state directory");
+  app.add_option("--driver-dir", arguments.driver_folders, "Look for drivers here first");
+  app.add_option("--log-level", arguments.log_level, "debug, info, warning or error");
+  app.add_flag("--log-to-stderr", arguments.log_to_stderr, "Log to the terminal instead of HOME/bulkheadd.log");
+  app.set_version_flag("--version", std::string("bulkheadd ") + BULKHEAD_VERSION);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    return app.exit(e) == 0 ? 0 : 2;
+  }
+  std::signal(SIGPIPE, SIG_IGN);
+  try {
+    const auto done = daemon::run(arguments);
+    return done ? 0 : daemon::report(done.error());
+  } catch (const std::exception& e) {
+    return daemon::report({.code = Code::internal, .what = e.what()});
+  }
+}

@@ -1,0 +1,20 @@
+#pragma once
+
+#include <string>
+
+#include "base/json.hpp"
+#include "daemon/run.hpp"
+#include "stop/ladder.hpp"
+
+namespace bulkhead::daemon {
+
+struct StopReason {
+  std::string why;         // "asked by a client", "the guest shut down", ...
+  bool unexpected = false; // the VM ended by itself, and not well
+};
+
+// The stop report, version 1 (sdk/schema/stop-report.schema.json).
+Json stop_report(const std::string& vm, const RunId& run, const stop::Ladder& ladder, const Run::Notes& notes,
+                 const StopReason& reason);
+
+}  // namespace bulkhead::daemon

@@ -1,0 +1,342 @@
+#include "daemon/vm.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "bulkhead/kill_semantics.hpp"
+#include "os/file.hpp"
+
+namespace bulkhead::daemon {
+
+namespace {
+constexpr milliseconds prove_time{10'000};
+constexpr milliseconds clean_time{15'000};
+constexpr milliseconds extra_time{2'000};  // on top of a declared deadline, for the way there and back
+}  // namespace
+
+std::string_view name(State state) {
+  switch (state) {
+    case State::stopped: return "stopped";
+    case State::starting: return "starting";
+    case State::running: return "running";
+    case State::stopping: return "stopping";
+    case State::stuck: return "stuck";
+    case State::failed: return "failed";
+    case State::lost: return "lost";
+  }
+  return "";
+}
+
+Vm::Vm(const Surroundings& surroundings, store::VmRecord record)
+    : surroundings_(surroundings), record_(std::move(record)) {}
+
+void Vm::enter(State state, std::string why) {
+  if (state != state_) {
+    surroundings_.log.info("'" + name().str() + "' is " + std::string(daemon::name(state)) + (why.empty() ? "" : ": " + why));
+  }
+  state_ = state;
+  why_ = std::move(why);
+  changed_.notify();
+}
+
+void Vm::lose(const Error& error) {
+  surroundings_.log.error("'" + name().str() + "' is lost: " + error.what);
+  enter(State::lost, error.what);
+}
+
+Task<void> Vm::recover() {
+  const auto self = shared_from_this();
+  auto view = store::Ledger::read(surroundings_.store.paths(name()).ledger);
+  if (!view) {
+    if (view.error().code != Code::not_found) lose(view.error());
+    co_return;
+  }
+  if (view->ended) co_return;
+  if (view->start_reply) started_ = *view->start_reply;
+  const bool was_started = view->start_reply.has_value();
+  auto resumed = Run::resume(surroundings_, name(), *std::move(view));
+  if (!resumed) {
+    lose(resumed.error());
+    co_return;
+  }
+  run_ = *resumed;
+  auto run = run_;
+  const bool answers = co_await run->agent_answers();
+  auto members = co_await run->members();
+  if (!members) {
+    lose(members.error());
+    co_return;
+  }
+  const StopReason reason{.why = "left over from a run that had ended"};
+  if (!was_started || members->empty()) {
+    begin_stop({.how = StopRequest::How::forced}, reason);
+    co_return;
+  }
+  if (answers) {
+    surroundings_.scope.spawn("events of " + name().str(), watch_events(run));
+    surroundings_.scope.spawn("agent of " + name().str(), watch_agent(run));
+  } else {
+    warnings_.push_back("its agent is dead: it runs on, but can only be stopped by force");
+  }
+  enter(State::running);
+}
+
+Result<catalogue::Driver> Vm::usable_driver() const {
+  const auto catalogue = catalogue::Catalogue::scan(surroundings_.driver_folders);
+  TRY(catalogue::Driver driver, catalogue.find(record_.spec.driver));
+  const bulkhead_kill_semantics& kill = driver.manifest.kill.declared;
+  const std::string what = "use driver '" + record_.spec.driver + "'";
+  if (const auto missing = kill.containment & ~contain::provided()) {
+    std::string names;
+    for (const NamedValue& flag : containment_names) {
+      if ((missing & flag.value) != 0) names += (names.empty() ? "" : ", ") + std::string(flag.name);
+    }
+    return fail(Code::unsupported, what + ": it needs the containment '" + names + "', this host provides " +
+                                       std::string(contain::mechanism()));
+  }
+  if (kill.process_model != BULKHEAD_MODEL_CHILD) {
+    return fail(Code::unsupported, what + ": the process model '" +
+                                       std::string(name_of(process_model_names, kill.process_model)) +
+                                       "' is not supported by this version");
+  }
+  if (kill.offline_stop == BULKHEAD_OFFLINE_COMMAND || kill.offline_stop == BULKHEAD_OFFLINE_REAP_AGENT ||
+      kill.graceful == BULKHEAD_GRACEFUL_COMMAND) {
+    return fail(Code::unsupported, what + ": stopping by command or by a reap agent is not supported by this version");
+  }
+  return driver;
+}
+
+Task<Result<Json>> Vm::start(Deadline deadline) {
+  const auto self = shared_from_this();
+  if (run_ || state_ == State::lost) {
+    const bool bad = state_ == State::stuck || state_ == State::lost;
+    co_return fail(Code::busy, "start '" + name().str() + "': it is " + std::string(daemon::name(state_)),
+                   bad ? "see: bulkhead info " + name().str() : "");
+  }
+  auto driver = usable_driver();
+  if (!driver) co_return std::unexpected(within("start '" + name().str() + "'", driver.error()));
+  auto begun = Run::begin(surroundings_, record_.spec, *driver);
+  if (!begun) co_return std::unexpected(within("start '" + name().str() + "'", begun.error()));
+  run_ = *std::move(begun);
+  warnings_.clear();
+  guest_shut_down_ = false;
+  asked_ = false;
+  started_ = Json::object();
+  enter(State::starting);
+  auto started = co_await start_run(run_, deadline);
+  if (!started) co_return std::unexpected(within("start '" + name().str() + "'", started.error()));
+  co_return started;
+}
+
+Task<Result<Json>> Vm::start_run(std::shared_ptr<Run> run, Deadline deadline) {
+  Result<Json> reply = fail(Code::internal, "not reached");
+  if (auto launched = run->start_agent(); !launched) {
+    reply = std::unexpected(launched.error());
+  } else {
+    surroundings_.scope.spawn("agent of " + name().str(), watch_agent(run));
+    surroundings_.scope.spawn("events of " + name().str(), watch_events(run));
+    Json body = Json::object();
+    body["timeout_ms"] = remaining(deadline, Clock::now()).count();
+    reply = co_await run->call("/v1/start", std::move(body), deadline);
+  }
+  if (reply && run_ == run && state_ == State::starting) {
+    started_ = *std::move(reply);
+    enter(State::running);
+    look_at_leader(run);
+    co_return info();
+  }
+  if (climber_ || run_ != run) {
+    while (climber_ && run_ == run) co_await changed_.wait(Deadline::max());
+    co_return fail(Code::cancelled, "it was stopped while it started");
+  }
+  Error error = reply ? Error{.what = "it ended while it started"} : reply.error();
+  StopReason reason{.why = "the start failed: " + error.what, .unexpected = true};
+  begin_stop({.how = StopRequest::How::forced}, std::move(reason));
+  while (climber_) co_await changed_.wait(Deadline::max());
+  co_return std::unexpected(std::move(error));
+}
+
+stop::Plan Vm::plan(const StopRequest& request) const {
+  const bulkhead_kill_semantics& kill = run_->kill().declared;
+  const milliseconds forced_time = milliseconds{kill.forced_deadline_ms} + extra_time;
+  stop::Plan plan{.prove = prove_time, .clean = clean_time};
+  if (run_->agent_alive()) {
+    plan.force = forced_time;
+    const bool askable = state_ == State::running && kill.graceful != BULKHEAD_GRACEFUL_NONE;
+    if (askable && request.how == StopRequest::How::gracefully) {
+      const auto declared = milliseconds{kill.graceful_timeout_ms};
+      plan.ask = request.grace.value_or(record_.spec.grace_period.value_or(declared));
+    }
+  }
+  // Without an offline stop there is still the agent to end, and the truth to be told.
+  plan.kill = forced_time;
+  return plan;
+}
+
+void Vm::begin_stop(const StopRequest& request, StopReason reason) {
+  run_->forget_notes();
+  climber_ = std::make_shared<stop::Climber>(plan(request), run_, surroundings_.scope);
+  enter(State::stopping, reason.why);
+  surroundings_.scope.spawn("stop " + name().str(), climb(run_, climber_, std::move(reason)));
+}
+
+Task<void> Vm::climb(std::shared_ptr<Run> run, std::shared_ptr<stop::Climber> climber, StopReason reason) {
+  const auto self = shared_from_this();
+  co_await climber->run();
+  const stop::Ladder& ladder = climber->ladder();
+  // What the guest said last is often heard only after its process is gone.
+  if (guest_shut_down_ && !reason.unexpected && !asked_) reason.why = "the guest shut down";
+  last_report_ = stop_report(name().str(), run->id(), ladder, run->notes(), reason);
+  const auto file = surroundings_.store.paths(name()).last_stop;
+  if (auto written = os::write_atomically(file, dump_pretty(*last_report_) + "\n"); !written) {
+    surroundings_.log.warning(written.error().what);
+  }
+  const bool cleaned = !ladder.story().empty() && ladder.story().back().saw == stop::Saw::done;
+  climber_.reset();
+  if (ladder.outcome() == stop::Outcome::stuck) {
+    enter(State::stuck, string_or(*last_report_, "why"));
+  } else if (!cleaned) {
+    // Proved gone, but something could not be removed: the run is kept, so that a later stop finishes it.
+    enter(State::stuck, "the VM is gone, but " + ladder.story().back().detail);
+  } else {
+    run_.reset();
+    if (reason.unexpected) {
+      enter(State::failed, reason.why);
+    } else {
+      enter(State::stopped);
+    }
+  }
+  changed_.notify();
+}
+
+Task<Result<Json>> Vm::stop(StopRequest request) {
+  const auto self = shared_from_this();
+  if (state_ == State::lost) {
+    co_return fail(Code::foreign, "stop '" + name().str() + "': it is lost: " + why_,
+                   "look at what is there before anything is ended: bulkhead info " + name().str());
+  }
+  if (!run_) {
+    if (state_ == State::failed) enter(State::stopped);
+    Json already = Json::object();
+    already["outcome"] = "stopped";
+    already["vm"] = name().str();
+    already["already"] = true;
+    co_return already;
+  }
+  // An old report must not be taken for this stop's.
+  if (!climber_) {
+    last_report_.reset();
+    asked_ = true;
+    begin_stop(request, {.why = "asked by a client"});
+  } else if (request.how == StopRequest::How::forced) {
+    climber_->force();
+  }
+  while (climber_) co_await changed_.wait(Deadline::max());
+  if (!last_report_) co_return fail(Code::internal, "stop '" + name().str() + "': it left no report");
+  co_return *last_report_;
+}
+
+Task<void> Vm::watch_agent(std::shared_ptr<Run> run) {
+  const auto self = shared_from_this();
+  co_await run->agent_exit();
+  if (run_ != run) co_return;
+  if (climber_) {
+    climber_->agent_died();
+    co_return;
+  }
+  if (state_ != State::running) co_return;  // a start under way notices by itself
+  surroundings_.log.warning("the agent of '" + name().str() + "' died");
+  auto members = co_await run->members();
+  if (run_ != run || climber_ || state_ != State::running) co_return;
+  const bool survives = run->kill().declared.on_agent_death == BULKHEAD_AGENT_DEATH_VM_SURVIVES;
+  if (survives && members && !members->empty()) {
+    warnings_.push_back("its agent died: it runs on, but can only be stopped by force");
+    co_return;
+  }
+  begin_stop({.how = StopRequest::How::forced}, {.why = "its agent died", .unexpected = true});
+}
+
+Task<void> Vm::watch_events(std::shared_ptr<Run> run) {
+  const auto self = shared_from_this();
+  std::uint64_t last = 0;
+  while (run_ == run && run->agent_alive()) {
+    auto answer = co_await run->events(last);
+    if (run_ != run) co_return;
+    if (!answer) {
+      if (run->agent_alive()) co_await pause_until(Clock::now() + milliseconds{200});
+      continue;
+    }
+    for (const Json& event : answer->value("events", Json::array())) {
+      last = static_cast<std::uint64_t>(integer_or(event, "number", static_cast<std::int64_t>(last)));
+      on_event(run, event);
+    }
+  }
+}
+
+void Vm::on_event(const std::shared_ptr<Run>& run, const Json& event) {
+  const std::string kind = string_or(event, "event");
+  const Json detail = object_at(event, "detail").value_or(Json::object());
+  surroundings_.log.info("'" + name().str() + "' event " + kind + " " + dump(detail));
+  if (kind == "guest-shutdown") guest_shut_down_ = true;
+  if (kind == "warning") warnings_.push_back(string_or(detail, "message"));
+  if (kind == "accelerator") warnings_.push_back("accelerator " + string_or(detail, "name") + ": " + string_or(detail, "reason"));
+  if (warnings_.size() > 20) warnings_.erase(warnings_.begin());
+  if (kind == "process-exited" && string_or(detail, "role") == "leader") look_at_leader(run);
+}
+
+// By the ledger, not by the event: an exit can be told of before the start that it belongs to has been answered, and a driver
+// may have had an earlier leader in the same run.
+void Vm::look_at_leader(const std::shared_ptr<Run>& run) {
+  if (run_ != run || climber_ || state_ != State::running) return;
+  const auto view = run->ledger();
+  const auto* leader = view ? view->last_of(store::Role::leader) : nullptr;
+  if (leader == nullptr || !leader->exit_code) return;
+  StopReason reason;
+  reason.unexpected = *leader->exit_code != 0;
+  if (leader->exit_signal.value_or(0) != 0) {
+    reason.why = "its process was killed by signal " + std::to_string(*leader->exit_signal);
+  } else {
+    reason.why = "its process exited with code " + std::to_string(*leader->exit_code);
+  }
+  begin_stop({.how = StopRequest::How::forced}, std::move(reason));
+}
+
+Json Vm::summary() const {
+  Json json{{"name", name().str()},
+            {"state", daemon::name(state_)},
+            {"driver", record_.spec.driver},
+            {"cpus", record_.spec.cpus},
+            {"memory_bytes", count(record_.spec.memory)}};
+  if (!why_.empty()) json["why"] = why_;
+  if (started_.contains("accelerator") && run_) json["accelerator"] = started_["accelerator"];
+  return json;
+}
+
+Json Vm::info() const {
+  Json json = summary();
+  const store::VmPaths paths = surroundings_.store.paths(name());
+  json["created_at"] = record_.created_at;
+  json["spec"] = store::to_json(record_.spec);
+  json["directory"] = paths.directory.string();
+  json["agent_log"] = paths.agent_log.string();
+  json["warnings"] = warnings_;
+  if (run_) {
+    Json run{{"id", run_->id().str()}, {"containment", contain::mechanism()}};
+    if (const auto agent = run_->agent_identity()) {
+      run["agent"] = {{"pid", agent->pid}, {"alive", run_->agent_alive()}};
+    }
+    if (const auto view = run_->ledger()) {
+      if (const auto* leader = view->last_of(store::Role::leader)) run["leader"] = {{"pid", leader->identity.pid}};
+    }
+    run["driver_says"] = started_;
+    run["kill"] = run_->manifest().value("kill", Json::object());
+    json["run"] = std::move(run);
+  }
+  if (const auto text = os::read_file(paths.last_stop)) {
+    Json last = Json::parse(*text, nullptr, false);
+    if (last.is_object()) json["last_stop"] = std::move(last);
+  }
+  return json;
+}
+
+}  // namespace bulkhead::daemon

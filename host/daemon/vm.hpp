@@ -1,0 +1,70 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "daemon/report.hpp"
+#include "daemon/run.hpp"
+#include "daemon/surroundings.hpp"
+#include "stop/climber.hpp"
+#include "store/store.hpp"
+
+namespace bulkhead::daemon {
+
+enum class State { stopped, starting, running, stopping, stuck, failed, lost };
+std::string_view name(State state);
+
+struct StopRequest {
+  enum class How { gracefully, forced };
+  How how = How::gracefully;
+  std::optional<milliseconds> grace{};  // instead of the spec's or the driver's
+};
+
+// One VM: what is done to it, one thing at a time, except that force overtakes everything. For the daemon's thread; a
+// coroutine of it holds it by shared_ptr.
+class Vm : public std::enable_shared_from_this<Vm> {
+ public:
+  Vm(const Surroundings& surroundings, store::VmRecord record);
+
+  // After the daemon's start: what the ledger says of an earlier run is adopted, or finished, or shown as lost.
+  Task<void> recover();
+
+  // busy: it runs. On any failure everything that the start made is ended and cleaned first. The reply is info().
+  Task<Result<Json>> start(Deadline deadline);
+  // The report. A stop goes on when its caller goes away. busy: it is lost.
+  Task<Result<Json>> stop(StopRequest request);
+
+  const VmName& name() const { return record_.spec.name; }
+  State state() const { return state_; }
+  Json summary() const;
+  Json info() const;
+
+ private:
+  Task<Result<Json>> start_run(std::shared_ptr<Run> run, Deadline deadline);
+  Result<catalogue::Driver> usable_driver() const;
+  stop::Plan plan(const StopRequest& request) const;
+  void begin_stop(const StopRequest& request, StopReason reason);
+  Task<void> climb(std::shared_ptr<Run> run, std::shared_ptr<stop::Climber> climber, StopReason reason);
+  Task<void> watch_agent(std::shared_ptr<Run> run);
+  Task<void> watch_events(std::shared_ptr<Run> run);
+  void on_event(const std::shared_ptr<Run>& run, const Json& event);
+  void look_at_leader(const std::shared_ptr<Run>& run);
+  void enter(State state, std::string why = {});
+  void lose(const Error& error);
+
+  const Surroundings& surroundings_;
+  store::VmRecord record_;
+  State state_ = State::stopped;
+  std::string why_;                          // of failed, stuck and lost
+  std::shared_ptr<Run> run_;                 // while something of a run may exist
+  std::shared_ptr<stop::Climber> climber_;   // while a stop is under way
+  bool guest_shut_down_ = false;             // the guest said so in this run
+  bool asked_ = false;                       // a client asked for this run's end
+  std::optional<Json> last_report_;
+  std::vector<std::string> warnings_;        // of this run
+  Json started_ = Json::object();            // what the driver said of this run
+  Event changed_;
+};
+
+}  // namespace bulkhead::daemon

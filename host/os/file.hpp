@@ -1,0 +1,46 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+#include "base/result.hpp"
+#include "os/handle.hpp"
+
+namespace bulkhead::os {
+
+// None of these follows a symbolic link in the last component of `path`: state and runtime directories hold none of ours,
+// so one that is there was put there to lead us outside.
+
+Result<std::string> read_file(const std::filesystem::path& path);
+
+// The last `bytes` of a file; for showing logs.
+Result<std::string> read_tail(const std::filesystem::path& path, std::size_t bytes);
+
+// Old or new content, never half, also across a power loss. Mode 0600.
+Result<void> write_atomically(const std::filesystem::path& path, std::string_view content);
+
+// Creates the directory with mode 0700, or checks one that is there: a real directory, owned by this user, and not writable
+// by others. denied: it is not, and the message says how to mend it. Parents are created as needed.
+Result<void> make_private_directory(const std::filesystem::path& path);
+
+// Removes a file, socket or empty directory; a missing one is fine.
+Result<void> remove_entry(const std::filesystem::path& path);
+
+// A file that only grows; each append is on the disk when it returns.
+class AppendFile {
+ public:
+  enum class If { exists, missing };
+  // missing: creates it, and fails with `exists` when it is there. exists: opens it.
+  static Result<AppendFile> open(const std::filesystem::path& path, If when);
+  Result<void> append(std::string_view text);
+  // Cuts the file: for a torn last line.
+  Result<void> truncate(std::uint64_t size);
+
+ private:
+  AppendFile(UniqueHandle handle, std::filesystem::path path) : handle_(std::move(handle)), path_(std::move(path)) {}
+  UniqueHandle handle_;
+  std::filesystem::path path_;
+};
+
+}  // namespace bulkhead::os

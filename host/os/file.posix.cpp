@@ -1,0 +1,142 @@
+#include "os/file.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+
+#include "os/last_error.hpp"
+
+namespace bulkhead::os {
+
+namespace {
+
+constexpr mode_t private_file = S_IRUSR | S_IWUSR;
+
+int fd_of(const UniqueHandle& handle) { return static_cast<int>(handle.get()); }
+
+Result<UniqueHandle> open_at(const std::filesystem::path& path, int flags) {
+  UniqueHandle handle(::open(path.c_str(), flags | O_NOFOLLOW | O_CLOEXEC, private_file));
+  if (handle) return handle;
+  if (errno == ELOOP) {
+    return fail(Code::denied, "open '" + path.string() + "': is a symbolic link", "remove the link '" + path.string() + "'");
+  }
+  return last_error("open '" + path.string() + "'");
+}
+
+Result<std::string> read_all(const UniqueHandle& handle, const std::filesystem::path& path) {
+  std::string content;
+  std::array<char, 65536> buffer{};
+  for (;;) {
+    const ssize_t got = ::read(fd_of(handle), buffer.data(), buffer.size());
+    if (got > 0) {
+      content.append(buffer.data(), static_cast<std::size_t>(got));
+    } else if (got == 0) {
+      return content;
+    } else if (errno != EINTR) {
+      return last_error("read '" + path.string() + "'");
+    }
+  }
+}
+
+Result<void> write_all(const UniqueHandle& handle, std::string_view text, const std::filesystem::path& path) {
+  while (!text.empty()) {
+    const ssize_t put = ::write(fd_of(handle), text.data(), text.size());
+    if (put >= 0) {
+      text.remove_prefix(static_cast<std::size_t>(put));
+    } else if (errno != EINTR) {
+      return last_error("write '" + path.string() + "'");
+    }
+  }
+  return {};
+}
+
+Result<void> sync_directory(const std::filesystem::path& directory) {
+  TRY(const UniqueHandle handle, open_at(directory, O_RDONLY | O_DIRECTORY));
+  if (::fsync(fd_of(handle)) != 0) return last_error("sync '" + directory.string() + "'");
+  return {};
+}
+
+}  // namespace
+
+Result<std::string> read_file(const std::filesystem::path& path) {
+  TRY(const UniqueHandle handle, open_at(path, O_RDONLY));
+  return read_all(handle, path);
+}
+
+Result<std::string> read_tail(const std::filesystem::path& path, std::size_t bytes) {
+  TRY(const UniqueHandle handle, open_at(path, O_RDONLY));
+  const off_t size = ::lseek(fd_of(handle), 0, SEEK_END);
+  const off_t from = size > static_cast<off_t>(bytes) ? size - static_cast<off_t>(bytes) : 0;
+  ::lseek(fd_of(handle), from, SEEK_SET);
+  return read_all(handle, path);
+}
+
+Result<void> write_atomically(const std::filesystem::path& path, std::string_view content) {
+  const std::filesystem::path fresh = path.string() + ".new";
+  ::unlink(fresh.c_str());  // left by a writer that was killed
+  auto written = [&]() -> Result<void> {
+    TRY(const UniqueHandle handle, open_at(fresh, O_WRONLY | O_CREAT | O_EXCL));
+    CHECKED(write_all(handle, content, fresh));
+    if (::fsync(fd_of(handle)) != 0) return last_error("sync '" + fresh.string() + "'");
+    if (::rename(fresh.c_str(), path.c_str()) != 0) return last_error("rename '" + fresh.string() + "'");
+    return {};
+  }();
+  if (!written) {
+    ::unlink(fresh.c_str());
+    return written;
+  }
+  return sync_directory(path.parent_path());
+}
+
+Result<void> make_private_directory(const std::filesystem::path& path) {
+  std::error_code error;
+  if (const auto parent = path.parent_path(); !parent.empty() && !std::filesystem::exists(parent, error)) {
+    CHECKED(make_private_directory(parent));
+  }
+  if (::mkdir(path.c_str(), S_IRWXU) == 0) return {};
+  if (errno != EEXIST) return last_error("create directory '" + path.string() + "'");
+  struct stat info {};
+  if (::lstat(path.c_str(), &info) != 0) return last_error("look at '" + path.string() + "'");
+  const std::string what = "use directory '" + path.string() + "'";
+  if (!S_ISDIR(info.st_mode)) {
+    return fail(Code::denied, what + ": it is " + (S_ISLNK(info.st_mode) ? "a symbolic link" : "not a directory"),
+                "remove '" + path.string() + "'");
+  }
+  if (info.st_uid != ::geteuid()) {
+    return fail(Code::denied, what + ": it belongs to user " + std::to_string(info.st_uid),
+                "remove it, or set BULKHEAD_HOME to a directory of your own");
+  }
+  if ((info.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
+    return fail(Code::denied, what + ": others may write to it", "run: chmod 700 '" + path.string() + "'");
+  }
+  return {};
+}
+
+Result<void> remove_entry(const std::filesystem::path& path) {
+  if (::unlink(path.c_str()) == 0 || errno == ENOENT) return {};
+  if ((errno == EISDIR || errno == EPERM) && ::rmdir(path.c_str()) == 0) return {};
+  return last_error("remove '" + path.string() + "'");
+}
+
+Result<AppendFile> AppendFile::open(const std::filesystem::path& path, If when) {
+  const int flags = O_WRONLY | O_APPEND | (when == If::missing ? O_CREAT | O_EXCL : 0);
+  TRY(UniqueHandle handle, open_at(path, flags));
+  if (when == If::missing) CHECKED(sync_directory(path.parent_path()));
+  return AppendFile{std::move(handle), path};
+}
+
+Result<void> AppendFile::append(std::string_view text) {
+  CHECKED(write_all(handle_, text, path_));
+  if (::fdatasync(fd_of(handle_)) != 0) return last_error("sync '" + path_.string() + "'");
+  return {};
+}
+
+Result<void> AppendFile::truncate(std::uint64_t size) {
+  if (::ftruncate(fd_of(handle_), static_cast<off_t>(size)) != 0) return last_error("truncate '" + path_.string() + "'");
+  return {};
+}
+
+}  // namespace bulkhead::os

@@ -1,0 +1,11 @@
+#include <unistd.h>
+
+#include "os/handle.hpp"
+
+namespace bulkhead::os {
+
+UniqueHandle::~UniqueHandle() {
+  if (raw_ != no_handle) ::close(static_cast<int>(raw_));
+}
+
+}  // namespace bulkhead::os

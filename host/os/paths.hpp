@@ -1,0 +1,24 @@
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "base/result.hpp"
+
+namespace bulkhead::os {
+
+// $BULKHEAD_HOME, or the platform's state directory for this user. Absolute; not created.
+Result<std::filesystem::path> default_home();
+
+// The directory for sockets of this home: per boot, short (a socket's path is limited to 104 bytes), one per home. Not
+// created.
+Result<std::filesystem::path> runtime_directory(const std::filesystem::path& home);
+
+// The folder of the program that is running.
+Result<std::filesystem::path> program_directory();
+
+// The value of an environment variable; nothing when unset or empty.
+std::optional<std::string> environment(const char* name);
+
+}  // namespace bulkhead::os

@@ -1,0 +1,61 @@
+#include "os/paths.hpp"
+
+#include <pwd.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <string_view>
+
+namespace bulkhead::os {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+// FNV-1a: stable across versions and platforms, since running VMs are found again by it.
+std::string short_hash(std::string_view text) {
+  std::uint32_t hash = 2166136261U;
+  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 16777619U;
+  std::string out;
+  for (int i = 0; i < 8; ++i, hash >>= 4) out += "0123456789abcdef"[hash & 15U];
+  return out;
+}
+
+}  // namespace
+
+std::optional<std::string> environment(const char* name) {
+  const char* const value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe): nobody changes the environment
+  if (value == nullptr || *value == '\0') return std::nullopt;
+  return value;
+}
+
+Result<fs::path> default_home() {
+  if (const auto home = environment("BULKHEAD_HOME")) {
+    std::error_code error;
+    const fs::path path = fs::absolute(*home, error).lexically_normal();
+    if (error) return fail(Code::io, "use BULKHEAD_HOME '" + *home + "': " + error.message());
+    return path;
+  }
+  if (const auto state = environment("XDG_STATE_HOME"); state && (*state)[0] == '/') return fs::path(*state) / "bulkhead";
+  if (const auto home = environment("HOME"); home && (*home)[0] == '/') return fs::path(*home) / ".local/state/bulkhead";
+  return fail(Code::not_found, "find a home directory: neither HOME nor BULKHEAD_HOME is set", "set BULKHEAD_HOME");
+}
+
+Result<fs::path> runtime_directory(const fs::path& home) {
+  fs::path base;
+  if (const auto runtime = environment("XDG_RUNTIME_DIR"); runtime && (*runtime)[0] == '/' && runtime->size() <= 40) {
+    base = fs::path(*runtime) / "bulkhead";
+  } else {
+    base = "/tmp/bulkhead-" + std::to_string(::geteuid());
+  }
+  return base / short_hash(home.string());
+}
+
+Result<fs::path> program_directory() {
+  std::error_code error;
+  const fs::path self = fs::read_symlink("/proc/self/exe", error);
+  if (error) return fail(Code::io, "find this program's folder: " + error.message());
+  return self.parent_path();
+}
+
+}  // namespace bulkhead::os

@@ -1,0 +1,121 @@
+#include "os/process.hpp"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <cerrno>
+#include <csignal>
+
+#include "os/last_error.hpp"
+#include "os/process_table.hpp"
+
+namespace bulkhead::os {
+
+namespace {
+
+// glibc 2.36 has these, older ones do not: the numbers are the same on every architecture.
+int pidfd_open(std::int64_t pid) { return static_cast<int>(::syscall(SYS_pidfd_open, static_cast<pid_t>(pid), 0U)); }
+int pidfd_send_signal(int handle, int signal) {
+  return static_cast<int>(::syscall(SYS_pidfd_send_signal, handle, signal, nullptr, 0U));
+}
+
+std::string named(std::int64_t pid) { return "process " + std::to_string(pid); }
+
+}  // namespace
+
+Result<Process> Process::open_pid(std::int64_t pid) {
+  if (pid <= 1) return fail(Code::invalid, named(pid) + ": not a pid that bulkhead may signal");
+  UniqueHandle handle(pidfd_open(pid));
+  if (!handle) return last_error("open " + named(pid));
+  TRY(const ProcessInfo info, process_info(pid));
+  Process process(std::move(handle), info.identity);
+  // While the process behind the handle lives, its number cannot be anybody else's: only then was `info` about it.
+  if (process.exited()) return fail(Code::gone, named(pid) + ": has exited");
+  return process;
+}
+
+Result<Process> Process::open(const Identity& identity) {
+  if (identity.pid <= 1) return fail(Code::invalid, named(identity.pid) + ": not a pid that bulkhead may signal");
+  TRY(const std::string boot, boot_id());
+  if (identity.boot_id != boot) return fail(Code::gone, named(identity.pid) + ": was of another boot");
+  auto process = open_pid(identity.pid);
+  if (!process) {
+    if (process.error().code == Code::not_found) return fail(Code::gone, named(identity.pid) + ": has exited");
+    return process;
+  }
+  if (process->identity() != identity) return fail(Code::gone, named(identity.pid) + ": has exited, its pid is used again");
+  return process;
+}
+
+Result<Identity> Process::self() {
+  TRY(const ProcessInfo info, process_info(::getpid()));
+  return info.identity;
+}
+
+bool Process::exited() const { return wait(Clock::now()); }
+
+bool Process::wait(Deadline deadline) const {
+  for (;;) {
+    pollfd poll_fd{.fd = static_cast<int>(handle_.get()), .events = POLLIN, .revents = 0};
+    const auto left = remaining(deadline, Clock::now()).count();
+    const int got = ::poll(&poll_fd, 1, static_cast<int>(std::min<std::int64_t>(left, 60'000)));
+    if (got > 0) return true;
+    if (got == 0 && left <= 60'000) return false;
+    if (got < 0 && errno != EINTR) return false;
+  }
+}
+
+Result<void> Process::signal(Signal signal) const {
+  if (pidfd_send_signal(static_cast<int>(handle_.get()), static_cast<int>(signal)) != 0) {
+    return last_error("signal " + named(identity_.pid));
+  }
+  return {};
+}
+
+Task<Result<void>> Process::exit(asio::any_io_executor executor) const {
+  const int copy = ::fcntl(static_cast<int>(handle_.get()), F_DUPFD_CLOEXEC, 3);
+  if (copy < 0) co_return last_error("watch " + named(identity_.pid));
+  asio::posix::stream_descriptor descriptor(executor, copy);
+  auto token = asio::as_tuple(asio::use_awaitable);
+  auto waited = co_await descriptor.async_wait(asio::posix::stream_descriptor::wait_read, token);
+  if (const auto& error = std::get<0>(waited)) co_return system_error(error.value(), "watch a process");
+  co_return Result<void>{};
+}
+
+std::vector<Reaped> reap_exited() {
+  std::vector<Reaped> all;
+  for (;;) {
+    int status = 0;
+    const pid_t pid = ::waitpid(-1, &status, WNOHANG | __WALL);
+    if (pid <= 0) return all;
+    Reaped one{.pid = pid};
+    if (WIFEXITED(status)) {
+      one.code = WEXITSTATUS(status);
+    } else if (WIFSIGNALED(status)) {
+      one.signal = WTERMSIG(status);
+    } else {
+      continue;
+    }
+    all.push_back(one);
+  }
+}
+
+Children children() {
+  siginfo_t info{};
+  const int got = ::waitid(P_ALL, 0, &info, WEXITED | WSTOPPED | WCONTINUED | WNOHANG | WNOWAIT | __WALL);
+  return got != 0 && errno == ECHILD ? Children::none : Children::some;
+}
+
+Result<void> become_subreaper() {
+  if (::prctl(PR_SET_CHILD_SUBREAPER, 1L, 0L, 0L, 0L) != 0) return last_error("become a subreaper");
+  return {};
+}
+
+}  // namespace bulkhead::os

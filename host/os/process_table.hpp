@@ -1,0 +1,31 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.hpp"
+#include "os/process.hpp"
+
+namespace bulkhead::os {
+
+struct ProcessInfo {
+  Identity identity;
+  std::int64_t parent = 0;
+  std::int64_t group = 0;
+  std::int64_t session = 0;
+  std::string name;  // the kernel's short name
+  char state = '?';  // as in ps: R S D T Z ...; Z is only dead when no thread is left (Process::exited knows)
+};
+
+// gone or not_found: there is no such process.
+Result<ProcessInfo> process_info(std::int64_t pid);
+
+// Every process that can be seen. Not atomic: what forks while it is taken can be missed.
+Result<std::vector<ProcessInfo>> process_table();
+
+// The value of `key` in the environment that the process was started with; nothing when it has none or may not be read.
+std::optional<std::string> environment_value(std::int64_t pid, const std::string& key);
+
+}  // namespace bulkhead::os

@@ -1,0 +1,84 @@
+#include "os/process_table.hpp"
+
+#include <charconv>
+#include <filesystem>
+#include <sstream>
+
+#include "os/file.hpp"
+
+namespace bulkhead::os {
+
+namespace {
+
+std::string proc_path(std::int64_t pid, const char* leaf) { return "/proc/" + std::to_string(pid) + "/" + leaf; }
+
+// "pid (name) state ppid pgrp session ... starttime": the name may hold anything, so fields are counted after its last ')'.
+Result<ProcessInfo> parse_stat(std::int64_t pid, const std::string& stat, const std::string& boot) {
+  const auto open = stat.find('(');
+  const auto close = stat.rfind(')');
+  if (open == std::string::npos || close == std::string::npos || close < open) {
+    return fail(Code::io, "read '" + proc_path(pid, "stat") + "': not as expected");
+  }
+  ProcessInfo info{.identity = {.pid = pid, .start_time = 0, .boot_id = boot}};
+  info.name = stat.substr(open + 1, close - open - 1);
+  std::istringstream fields(stat.substr(close + 1));
+  fields >> info.state >> info.parent >> info.group >> info.session;
+  constexpr int fields_until_start_time = 15;  // tty_nr (7th field) to itrealvalue (21st)
+  std::string skipped;
+  for (int i = 0; i < fields_until_start_time; ++i) fields >> skipped;
+  fields >> info.identity.start_time;
+  if (!fields) return fail(Code::io, "read '" + proc_path(pid, "stat") + "': not as expected");
+  return info;
+}
+
+}  // namespace
+
+Result<std::string> boot_id() {
+  static const Result<std::string> id = []() -> Result<std::string> {
+    TRY(std::string text, read_file("/proc/sys/kernel/random/boot_id"));
+    while (!text.empty() && text.back() == '\n') text.pop_back();
+    return text;
+  }();
+  return id;
+}
+
+Result<ProcessInfo> process_info(std::int64_t pid) {
+  TRY(const std::string boot, boot_id());
+  auto stat = read_file(proc_path(pid, "stat"));
+  if (!stat) {
+    if (stat.error().code == Code::not_found || stat.error().code == Code::gone) {
+      return fail(Code::gone, "process " + std::to_string(pid) + ": does not exist");
+    }
+    return std::unexpected(stat.error());
+  }
+  return parse_stat(pid, *stat, boot);
+}
+
+Result<std::vector<ProcessInfo>> process_table() {
+  std::vector<ProcessInfo> all;
+  std::error_code error;
+  for (std::filesystem::directory_iterator it("/proc", error), end; !error && it != end; it.increment(error)) {
+    const std::string name = it->path().filename().string();
+    std::int64_t pid = 0;
+    const auto [rest, bad] = std::from_chars(name.data(), name.data() + name.size(), pid);
+    if (bad != std::errc{} || rest != name.data() + name.size()) continue;
+    if (auto info = process_info(pid)) all.push_back(*std::move(info));  // else it ended meanwhile
+  }
+  if (error) return fail(Code::io, "list '/proc': " + error.message());
+  return all;
+}
+
+std::optional<std::string> environment_value(std::int64_t pid, const std::string& key) {
+  const auto text = read_file(proc_path(pid, "environ"));
+  if (!text) return std::nullopt;
+  const std::string wanted = key + "=";
+  std::size_t at = 0;
+  while (at < text->size()) {
+    const auto end = std::min(text->find('\0', at), text->size());
+    if (text->compare(at, wanted.size(), wanted) == 0) return text->substr(at + wanted.size(), end - at - wanted.size());
+    at = end + 1;
+  }
+  return std::nullopt;
+}
+
+}  // namespace bulkhead::os

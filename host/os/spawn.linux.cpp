@@ -1,0 +1,184 @@
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+
+#include "os/last_error.hpp"
+#include "os/pipe.hpp"
+#include "os/process.hpp"
+
+namespace bulkhead::os {
+
+namespace {
+
+// What the child tells its parent when it cannot become the program.
+struct ChildError {
+  int number;
+  int stage;
+};
+enum Stage : int { stage_group, stage_stdio, stage_cwd, stage_exec };
+constexpr std::array stage_names{"enter the process group", "redirect output", "change directory", "execute"};
+
+Result<UniqueHandle> open_output(const Output& output) {
+  switch (output.to) {
+    case Output::To::null: {
+      UniqueHandle null(::open("/dev/null", O_RDWR | O_CLOEXEC));
+      if (!null) return last_error("open '/dev/null'");
+      return null;
+    }
+    case Output::To::file: {
+      UniqueHandle file(
+          ::open(output.path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, S_IRUSR | S_IWUSR));
+      if (!file) return last_error("open '" + output.path + "'");
+      return file;
+    }
+    case Output::To::handle: {
+      UniqueHandle copy(::fcntl(static_cast<int>(output.handle), F_DUPFD_CLOEXEC, 3));
+      if (!copy) return last_error("duplicate an output handle");
+      return copy;
+    }
+  }
+  return fail(Code::internal, "open output: unknown kind");
+}
+
+// All that the child needs, made before the fork: after it only async-signal-safe calls are allowed.
+struct Prepared {
+  std::string program;
+  std::vector<char*> argv;
+  std::vector<std::string> env_text;
+  std::vector<char*> env;
+  UniqueHandle null;
+  UniqueHandle out;
+  UniqueHandle err;
+};
+
+Result<Prepared> prepare(const Spawn& spec) {
+  if (spec.argv.empty()) return fail(Code::invalid, "spawn: argv is empty");
+  Prepared p;
+  TRY(p.program, find_program(spec.argv[0]));
+  for (const std::string& arg : spec.argv) {
+    if (arg.find('\0') != std::string::npos) return fail(Code::invalid, "spawn '" + p.program + "': an argument has a NUL");
+    p.argv.push_back(const_cast<char*>(arg.c_str()));  // execve does not write to it
+  }
+  p.argv.push_back(nullptr);
+  for (const auto& [key, value] : spec.env) p.env_text.push_back(key + "=" + value);
+  for (std::string& text : p.env_text) p.env.push_back(text.data());
+  p.env.push_back(nullptr);
+  TRY(p.null, open_output(Output{}));
+  TRY(p.out, open_output(spec.out));
+  TRY(p.err, open_output(spec.err));
+  return p;
+}
+
+[[noreturn]] void give_up(int report, int number, Stage stage) {
+  const ChildError error{.number = number, .stage = stage};
+  [[maybe_unused]] const auto written = ::write(report, &error, sizeof error);
+  ::_exit(127);
+}
+
+// In the child, between fork and exec: async-signal-safe calls only, no allocation.
+[[noreturn]] void become(const Spawn& spec, const Prepared& p, int gate, int report) {
+  for (int number = 1; number < NSIG; ++number) ::signal(number, SIG_DFL);
+  sigset_t none;
+  sigemptyset(&none);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+
+  const bool placed = spec.place == Spawn::Place::own_session ? ::setsid() > 0
+                      : spec.place == Spawn::Place::own_group ? ::setpgid(0, 0) == 0
+                                                              : ::setpgid(0, static_cast<pid_t>(spec.group)) == 0;
+  if (!placed) give_up(report, errno, stage_group);
+  if (::dup2(static_cast<int>(p.null.get()), 0) < 0 || ::dup2(static_cast<int>(p.out.get()), 1) < 0 ||
+      ::dup2(static_cast<int>(p.err.get()), 2) < 0) {
+    give_up(report, errno, stage_stdio);
+  }
+  if (::chdir(spec.cwd.c_str()) != 0) give_up(report, errno, stage_cwd);
+  ::umask(S_IRWXG | S_IRWXO);
+  constexpr unsigned close_on_exec = 4;  // CLOSE_RANGE_CLOEXEC, Linux 5.11
+  if (::syscall(SYS_close_range, 3U, ~0U, close_on_exec) != 0) {
+    for (int fd = 3; fd < static_cast<int>(::sysconf(_SC_OPEN_MAX)); ++fd) ::fcntl(fd, F_SETFD, FD_CLOEXEC);
+  }
+  for (const RawHandle handle : spec.inherit) ::fcntl(static_cast<int>(handle), F_SETFD, 0);
+
+  // Nothing comes through the gate when the parent died or refused: then this process must not become the program.
+  char go = 0;
+  ssize_t got = 0;
+  do {
+    got = ::read(gate, &go, 1);
+  } while (got < 0 && errno == EINTR);
+  if (got != 1) ::_exit(127);
+  ::execve(p.program.c_str(), p.argv.data(), p.env.data());
+  give_up(report, errno, stage_exec);
+}
+
+// fork with all signals blocked, so that no handler of ours runs in the child.
+pid_t fork_quietly() {
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  ::pthread_sigmask(SIG_SETMASK, &all, &before);
+  const pid_t pid = ::fork();
+  const int error = errno;
+  if (pid != 0) ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  errno = error;
+  return pid;
+}
+
+}  // namespace
+
+Result<std::string> find_program(const std::string& name) {
+  if (name.empty()) return fail(Code::not_found, "find program '': no name");
+  if (name.find('/') != std::string::npos) {
+    if (::access(name.c_str(), X_OK) != 0) return last_error("find program '" + name + "'");
+    return name;
+  }
+  const char* const path = std::getenv("PATH");  // NOLINT(concurrency-mt-unsafe): nobody changes the environment
+  std::string rest = path != nullptr ? path : "/usr/local/bin:/usr/bin:/bin";
+  const std::string searched = rest;
+  while (!rest.empty()) {
+    const auto colon = rest.find(':');
+    const std::string candidate = rest.substr(0, colon) + "/" + name;
+    rest = colon == std::string::npos ? "" : rest.substr(colon + 1);
+    if (candidate[0] == '/' && ::access(candidate.c_str(), X_OK) == 0) return candidate;
+  }
+  return fail(Code::not_found, "find program '" + name + "': not in " + searched, "install it, or give its full path");
+}
+
+Result<Process> spawn(const Spawn& spec, const BeforeExec& before_exec) {
+  TRY(const Prepared prepared, prepare(spec));
+  TRY(Pipe gate, make_pipe());
+  TRY(Pipe report, make_pipe());
+  const std::string what = "start '" + prepared.program + "'";
+
+  const pid_t pid = fork_quietly();
+  if (pid < 0) return last_error(what);
+  if (pid == 0) {
+    // The gate's write end must not stay open in the child, or it would never see its parent's death.
+    ::close(static_cast<int>(gate.write.get()));
+    become(spec, prepared, static_cast<int>(gate.read.get()), static_cast<int>(report.write.get()));
+  }
+  report.write = UniqueHandle{};
+  auto process = Process::open_pid(pid);
+  if (!process) return std::unexpected(within(what, process.error()));
+  if (auto recorded = before_exec(process->identity()); !recorded) return std::unexpected(within(what, recorded.error()));
+  const char go = 1;
+  if (::write(static_cast<int>(gate.write.get()), &go, 1) != 1) return last_error(what);
+
+  ChildError error{};
+  ssize_t got = 0;
+  do {
+    got = ::read(static_cast<int>(report.read.get()), &error, sizeof error);
+  } while (got < 0 && errno == EINTR);
+  if (got == static_cast<ssize_t>(sizeof error)) {
+    const auto stage = static_cast<std::size_t>(error.stage);
+    return system_error(error.number, what + ": " + (stage < stage_names.size() ? stage_names[stage] : "unknown stage"));
+  }
+  return process;
+}
+
+}  // namespace bulkhead::os

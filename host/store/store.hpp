@@ -1,0 +1,55 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "base/ids.hpp"
+#include "base/result.hpp"
+#include "store/spec.hpp"
+
+namespace bulkhead::store {
+
+struct VmRecord {
+  VmSpec spec;
+  std::string created_at;  // RFC 3339, UTC
+};
+
+// Where the files of one VM are.
+struct VmPaths {
+  std::filesystem::path directory;
+  std::filesystem::path record;     // vm.json
+  std::filesystem::path ledger;     // ledger.jsonl
+  std::filesystem::path run_lock;   // run.lock: held by the run itself
+  std::filesystem::path last_stop;  // last-stop.json
+  std::filesystem::path agent_log;
+  std::filesystem::path driver_directory;  // the driver's own
+};
+
+// The home directory: host.json, host.lock, vms/NAME/. One process (the daemon, by its lock) writes; the agent of a run
+// writes only that run's ledger, logs and driver directory.
+class Store {
+ public:
+  // Creates or checks the directories; denied when somebody else could have written to them.
+  static Result<Store> open(const std::filesystem::path& home);
+
+  // The same for an agent: checks, and creates nothing.
+  static Result<Store> attach(const std::filesystem::path& home);
+
+  const std::filesystem::path& home() const { return home_; }
+  VmPaths paths(const VmName& name) const;
+
+  // Names of all VMs. A folder whose name is not a VM's is not ours, and is left out.
+  Result<std::vector<VmName>> list() const;
+  Result<VmRecord> load(const VmName& name) const;
+  // exists: there is a VM of that name. The VM is there whole, or not at all.
+  Result<void> create(const VmRecord& record) const;
+  // The caller has proved that nothing of the VM lives.
+  Result<void> remove(const VmName& name) const;
+
+ private:
+  explicit Store(std::filesystem::path home) : home_(std::move(home)) {}
+  std::filesystem::path home_;
+};
+
+}  // namespace bulkhead::store
