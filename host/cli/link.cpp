@@ -16,10 +16,7 @@ constexpr milliseconds daemon_start_time{30'000};
 }  // namespace
 
 Result<Link> Link::open(const std::string& home_option, std::string log_level) {
-  std::filesystem::path home = std::filesystem::absolute(home_option).lexically_normal();
-  if (home_option.empty()) {
-    TRY(home, os::default_home());
-  }
+  TRY(std::filesystem::path home, os::home_directory(home_option));
   TRY(const std::filesystem::path runtime, os::runtime_directory(home));
   return Link{std::move(home), runtime / "host.sock", std::move(log_level)};
 }

@@ -96,10 +96,7 @@ Task<void> live(Daemon& daemon, api::Server& server, asio::io_context& context, 
 }
 
 Result<void> run(const Arguments& arguments) {
-  std::filesystem::path home = std::filesystem::absolute(arguments.home).lexically_normal();
-  if (arguments.home.empty()) {
-    TRY(home, os::default_home());
-  }
+  TRY(const std::filesystem::path home, os::home_directory(arguments.home));
   TRY(const LogLevel level, parse_log_level(arguments.log_level));
   TRY(const store::Store store, store::Store::open(home));
   TRY(const os::FileLock host_lock, take_host_lock(home));

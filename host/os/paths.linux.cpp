@@ -29,11 +29,13 @@ std::optional<std::string> environment(const char* name) {
   return value;
 }
 
-Result<fs::path> default_home() {
-  if (const auto home = environment("BULKHEAD_HOME")) {
+Result<fs::path> home_directory(const std::string& wanted) {
+  const std::string given = wanted.empty() ? environment("BULKHEAD_HOME").value_or("") : wanted;
+  if (!given.empty()) {
     std::error_code error;
-    const fs::path path = fs::absolute(*home, error).lexically_normal();
-    if (error) return fail(Code::io, "use BULKHEAD_HOME '" + *home + "': " + error.message());
+    fs::path path = fs::absolute(given, error).lexically_normal();
+    if (error) return fail(Code::io, "use home '" + given + "': " + error.message());
+    if (path.filename().empty()) path = path.parent_path();  // "/x/" and "/x" are one home
     return path;
   }
   if (const auto state = environment("XDG_STATE_HOME"); state && (*state)[0] == '/') return fs::path(*state) / "bulkhead";
