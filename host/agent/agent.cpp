@@ -1,16 +1,16 @@
 #include "agent/agent.hpp"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <csignal>
 #include <cstdlib>
+#include <unistd.h>
 #include <utility>
 
 #include "bulkhead/kill_semantics.hpp"
+
 #include "catalogue/manifest.hpp"
 #include "contain/containment.hpp"
 #include "driver/loader.hpp"
@@ -44,9 +44,8 @@ Json members_json(const std::vector<contain::Member>& members) {
 }
 
 bool good_artifact_name(const std::string& name) {
-  return !name.empty() && name.size() <= 24 && std::ranges::all_of(name, [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
-  });
+  return !name.empty() && name.size() <= 24 &&
+         std::ranges::all_of(name, [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-'; });
 }
 
 std::string suffix_of(const std::string& kind) {
@@ -59,15 +58,16 @@ std::string suffix_of(const std::string& kind) {
 }  // namespace
 
 Agent::Agent(asio::io_context& context, store::VmPaths paths, store::Beginning beginning, store::Ledger ledger,
-             os::Listener listener, Log log)
+             os::Listener listener, os::UniqueHandle run_lock, Log log)
     : context_(context),
       paths_(std::move(paths)),
       beginning_(std::move(beginning)),
       log_(std::move(log)),
       ledger_(std::move(ledger)),
-      children_(beginning_.run, ledger_),
+      children_(beginning_.run, ledger_, std::move(run_lock)),
       scope_(context.get_executor(), log_),
-      server_(std::move(listener), [this](api::Request r) { return handle(std::move(r)); }, api::Limits{}, scope_, log_),
+      server_(
+          std::move(listener), [this](api::Request r) { return handle(std::move(r)); }, api::Limits{}, scope_, log_),
       driver_thread_(context.get_executor()),
       child_signals_(context, SIGCHLD) {}
 
@@ -106,12 +106,14 @@ Task<Result<Json>> Agent::dispatch(api::Request request) {
     body["events"] = std::move(events);
     co_return body;
   }
-  if (request.method != "POST") co_return fail(Code::not_found, request.method + " " + request.path + ": no such resource");
+  if (request.method != "POST")
+    co_return fail(Code::not_found, request.method + " " + request.path + ": no such resource");
   if (request.path == "/v1/start") co_return co_await start(deadline);
   if (request.path == "/v1/ask") co_return co_await call_driver(driver::Operation::stop, Json::object(), deadline);
   if (request.path == "/v1/force") co_return co_await force(deadline);
   if (request.path == "/v1/prove") co_return co_await prove(deadline);
-  if (request.path == "/v1/cleanup") co_return co_await call_driver(driver::Operation::cleanup, Json::object(), deadline);
+  if (request.path == "/v1/cleanup")
+    co_return co_await call_driver(driver::Operation::cleanup, Json::object(), deadline);
   if (request.path == "/v1/exit") {
     exit_soon();
     co_return Json::object();
@@ -135,12 +137,12 @@ Result<void> Agent::load_driver() {
   TRY(const bulkhead_entry* entry, driver::load(beginning_.driver_library));
   TRY(const Json compiled, catalogue::describe(*entry->descriptor));
   if (compiled != beginning_.manifest) {
-    return fail(Code::incompatible, "load driver '" + beginning_.driver_library + "': it is not what its driver.json says",
+    return fail(Code::incompatible,
+                "load driver '" + beginning_.driver_library + "': it is not what its driver.json says",
                 "build or install the driver again");
   }
-  driver::Identification identification{.vm_id = beginning_.vm,
-                                        .run_id = beginning_.run.str(),
-                                        .vm_directory = paths_.driver_directory.string()};
+  driver::Identification identification{
+      .vm_id = beginning_.vm, .run_id = beginning_.run.str(), .vm_directory = paths_.driver_directory.string()};
   instance_ = std::make_unique<driver::Instance>(*entry, std::move(identification), *this, log_.level());
   return {};
 }
@@ -163,7 +165,8 @@ std::optional<Error> problems_in(const Json& reply) {
   if (!list.is_array() || list.empty()) return std::nullopt;
   Error error{.code = Code::invalid, .what = "check the configuration: the driver refuses it"};
   for (const Json& p : list) {
-    if (p.is_object()) error.problems.push_back({string_or(p, "pointer"), string_or(p, "reason"), string_or(p, "hint")});
+    if (p.is_object())
+      error.problems.push_back({string_or(p, "pointer"), string_or(p, "reason"), string_or(p, "hint")});
   }
   return error;
 }
@@ -171,8 +174,7 @@ std::optional<Error> problems_in(const Json& reply) {
 }  // namespace
 
 Task<Result<Json>> Agent::start(Deadline deadline) {
-  DriverThread::Work work =
-      [this](const std::shared_ptr<driver::OperationControl>& control) -> Result<Json> {
+  DriverThread::Work work = [this](const std::shared_ptr<driver::OperationControl>& control) -> Result<Json> {
     CHECKED(load_driver());
     auto spec = store::parse_spec(beginning_.spec, paths_.directory);
     if (!spec) return std::unexpected(spec.error());
@@ -200,7 +202,7 @@ Task<Result<Json>> Agent::force(Deadline deadline) {
   }
   const contain::Known known = children_.known();
   std::function<contain::Sweep()> work = [known, deadline] { return contain::sweep(known, deadline); };
-  contain::Sweep swept = co_await on_thread(pool_, std::move(work));
+  contain::Sweep swept = co_await on_thread(pool_.get_executor(), std::move(work));
   Json json = Json::object();
   json["ended"] = members_json(swept.ended);
   json["survivors"] = members_json(swept.survivors);
@@ -211,7 +213,7 @@ Task<Result<Json>> Agent::force(Deadline deadline) {
 Task<Result<Json>> Agent::prove(Deadline deadline) {
   const contain::Known known = children_.known();
   std::function<Result<std::vector<contain::Member>>()> work = [known] { return contain::members(known); };
-  auto members = co_await on_thread(pool_, std::move(work));
+  auto members = co_await on_thread(pool_.get_executor(), std::move(work));
   if (!members) co_return std::unexpected(members.error());
   children_.reap();
   Json json = Json::object();
@@ -260,15 +262,16 @@ void Agent::exit_soon() {
   if (exiting_) return;
   exiting_ = true;
   server_.close();
-  // The answer to the request that asked for it goes out first. A driver call that hangs must not hold the exit up, so
-  // nothing is joined and no destructor of the driver's runs.
-  auto finish = [](Scope* scope, Log log) -> Task<void> {
-    static_cast<void>(scope);
-    co_await pause_until(Clock::now() + milliseconds{50});
-    log.info("exit");
-    std::_Exit(0);
-  };
-  scope_.spawn("exit", finish(&scope_, log_));
+  journal_.close();
+  scope_.spawn("exit", leave());
+}
+
+// The answer to the request that asked for it goes out first. A driver call that hangs must not hold the exit up, so
+// nothing is joined and no destructor of the driver's runs.
+Task<void> Agent::leave() {
+  co_await server_.drain(Clock::now() + milliseconds{500});
+  log_.info("exit");
+  std::_Exit(0);
 }
 
 void Agent::log(LogLevel level, const std::string& message) { log_.write(level, "driver: " + message); }
@@ -302,7 +305,8 @@ Result<std::string> Agent::artifact(const std::string& kind, const std::string& 
   }
   if (!good_artifact_name(name)) return fail(Code::invalid, "artifact '" + name + "': not a name of [a-z0-9-]{1,24}");
   const bool persistent = kept == driver::Kept::with_vm;
-  const std::filesystem::path folder = persistent ? paths_.directory : std::filesystem::path(beginning_.runtime_directory);
+  const std::filesystem::path folder =
+      persistent ? paths_.directory : std::filesystem::path(beginning_.runtime_directory);
   const std::string path = (folder / (name + suffix_of(kind))).string();
   CHECKED(ledger_.append(store::record::artifact({.kind = kind, .path = path, .persistent = persistent})));
   return path;
@@ -313,7 +317,8 @@ Result<os::RawHandle> Agent::lock(const std::string& path, Sharing sharing) {
   auto lock = os::FileLock::acquire(path, mode, os::FileLock::If::must_exist);
   if (!lock) {
     if (lock.error().code != Code::busy) return std::unexpected(lock.error());
-    return fail(Code::busy, "use disk '" + path + "': another VM or process uses it", "stop the VM that uses this disk first");
+    return fail(Code::busy, "use disk '" + path + "': another VM or process uses it",
+                "stop the VM that uses this disk first");
   }
   locks_.push_back(*std::move(lock));
   return locks_.back().handle();

@@ -33,7 +33,7 @@ namespace bulkhead::agent {
 class Agent final : public driver::Services {
  public:
   Agent(asio::io_context& context, store::VmPaths paths, store::Beginning beginning, store::Ledger ledger,
-        os::Listener listener, Log log);
+        os::Listener listener, os::UniqueHandle run_lock, Log log);
 
   // Serves until it is told to exit, or until nobody has wanted anything of it for a minute while nothing runs.
   void run();
@@ -61,6 +61,7 @@ class Agent final : public driver::Services {
   Task<void> watch_children();
   Task<void> watch_idleness();
   void exit_soon();
+  Task<void> leave();
 
   asio::io_context& context_;
   store::VmPaths paths_;

@@ -56,6 +56,7 @@ Result<os::Spawn> Children::prepare(const Json& spec, store::Role role) const {
     if (!handle.is_number_integer()) return fail(Code::invalid, "spawn: inherit is not a list of handles");
     spawn.inherit.push_back(handle.get<os::RawHandle>());
   }
+  spawn.inherit.push_back(run_lock_.get());
   if (role == store::Role::helper) {
     const Child* const leader = running_leader();
     if (leader == nullptr) return fail(Code::invalid, "spawn: a helper needs a running leader");
@@ -78,10 +79,12 @@ Result<std::uint64_t> Children::spawn(const Json& spec) {
     return fail(Code::invalid, "spawn: unknown role '" + role_text + "'");
   }
   const store::Role role = role_text == "leader" ? store::Role::leader : store::Role::helper;
-  // Held throughout: the reaper must not see this child before it is in the table, and a seal must come before or after.
+  // Held throughout: the reaper must not see this child before it is in the table, and a seal must come before or
+  // after.
   const std::lock_guard lock(mutex_);
   if (sealed_) return fail(Code::cancelled, "spawn: the VM is being stopped");
-  if (role == store::Role::leader && running_leader() != nullptr) return fail(Code::busy, "spawn: the VM has a leader already");
+  if (role == store::Role::leader && running_leader() != nullptr)
+    return fail(Code::busy, "spawn: the VM has a leader already");
   TRY(const os::Spawn prepared, prepare(spec, role));
   CHECKED(ledger_.append(store::record::intent(role, prepared.argv[0])));
   auto process = os::spawn(prepared, [&](const os::Identity& identity) {

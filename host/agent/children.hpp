@@ -17,11 +17,13 @@
 
 namespace bulkhead::agent {
 
-// The processes that the driver asked for. Each is born in the run's process group, with the run's mark in its environment,
-// and is in the ledger before its first instruction. Any thread.
+// The processes that the driver asked for. Each is born in the run's process group, with the run's mark in its
+// environment, and is in the ledger before its first instruction. Any thread.
 class Children {
  public:
-  Children(RunId run, SharedLedger& ledger) : run_(std::move(run)), ledger_(ledger) {}
+  // run_lock: the handle of the VM's lock, which every child inherits: the lock lives as long as anything of the run does.
+  Children(RunId run, SharedLedger& ledger, os::UniqueHandle run_lock)
+      : run_(std::move(run)), ledger_(ledger), run_lock_(std::move(run_lock)) {}
 
   // spec: see bulkhead_host.spawn. cancelled: sealed. busy: there is a leader already.
   Result<std::uint64_t> spawn(const Json& spec);
@@ -56,6 +58,7 @@ class Children {
 
   RunId run_;
   SharedLedger& ledger_;
+  os::UniqueHandle run_lock_;
   mutable std::mutex mutex_;
   std::condition_variable exited_;
   std::map<std::uint64_t, Child> children_;

@@ -15,8 +15,8 @@ namespace bulkhead::agent {
 
 struct Inbox;
 
-// The one thread on which driver calls run. A call that does not return by its deadline is a hang: run() answers without it,
-// and every later call is `busy` until it returns. Used from the agent's thread.
+// The one thread on which driver calls run. A call that does not return by its deadline is a hang: run() answers
+// without it, and every later call is `busy` until it returns. Used from the agent's thread.
 class DriverThread {
  public:
   explicit DriverThread(asio::any_io_executor executor);

@@ -7,14 +7,21 @@ namespace bulkhead::agent {
 
 void Journal::add(const std::string& event, Json detail) {
   const auto now = std::chrono::time_point_cast<milliseconds>(std::chrono::system_clock::now());
-  events_.push_back(
-      {{"number", ++last_}, {"event", event}, {"detail", std::move(detail)}, {"at_ms", now.time_since_epoch().count()}});
+  events_.push_back({{"number", ++last_},
+                     {"event", event},
+                     {"detail", std::move(detail)},
+                     {"at_ms", now.time_since_epoch().count()}});
   if (events_.size() > kept) events_.pop_front();
   changed_.notify();
 }
 
+void Journal::close() {
+  closed_ = true;
+  changed_.notify();
+}
+
 Task<Json> Journal::read(std::uint64_t after, Deadline deadline) {
-  while (last_ <= after && Clock::now() < deadline) co_await changed_.wait(deadline);
+  while (last_ <= after && !closed_ && Clock::now() < deadline) co_await changed_.wait(deadline);
   Json found = Json::array();
   for (const Json& event : events_) {
     if (event.at("number").get<std::uint64_t>() > after) found.push_back(event);

@@ -19,6 +19,7 @@ struct Arguments {
   std::string run;
   std::string log_level = "info";
   std::int64_t socket = os::no_handle;
+  std::int64_t lock = os::no_handle;
   std::string describe;
   std::string write;
 };
@@ -56,7 +57,8 @@ Result<void> run(const Arguments& arguments) {
   CHECKED(os::become_subreaper());
   asio::io_context context(1);
   TRY(os::Listener listener, os::Listener::adopt(context.get_executor(), os::UniqueHandle(arguments.socket)));
-  Agent agent(context, paths, *view.beginning, std::move(ledger), std::move(listener), log);
+  Agent agent(context, paths, *view.beginning, std::move(ledger), std::move(listener),
+              os::UniqueHandle(arguments.lock), log);
   agent.run();
   return {};
 }
@@ -72,6 +74,7 @@ int main(int argc, char** argv) {
   app.add_option("--home", arguments.home, "The home directory");
   app.add_option("--run", arguments.run, "The run's id");
   app.add_option("--socket", arguments.socket, "Handle of the listening socket");
+  app.add_option("--lock", arguments.lock, "Handle of the VM's lock");
   app.add_option("--log-level", arguments.log_level, "debug, info, warning or error");
   app.add_option("--describe", arguments.describe, "Print the manifest of this driver library, and exit");
   app.add_option("--write", arguments.write, "Write it to this file instead");

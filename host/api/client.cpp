@@ -35,7 +35,8 @@ http::request<http::string_body> to_http(const Request& request) {
 
 // Closes the stream at the deadline, which ends whatever waits on it.
 struct Connection {
-  Connection(os::Stream opened, Deadline deadline) : stream(std::move(opened)), timer(stream.get_executor(), deadline) {}
+  Connection(os::Stream opened, Deadline deadline)
+      : stream(std::move(opened)), timer(stream.get_executor(), deadline) {}
   os::Stream stream;
   asio::steady_timer timer;
   bool late = false;
@@ -53,7 +54,8 @@ std::shared_ptr<Connection> guarded(os::Stream stream, Deadline deadline) {
   return connection;
 }
 
-Error broken(const Connection& connection, const std::filesystem::path& socket, const boost::system::error_code& error) {
+Error broken(const Connection& connection, const std::filesystem::path& socket,
+             const boost::system::error_code& error) {
   if (connection.late) return {.code = Code::timed_out, .what = "call '" + socket.string() + "': no answer in time"};
   return {.code = Code::unavailable, .what = "call '" + socket.string() + "': " + error.message()};
 }

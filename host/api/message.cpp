@@ -38,7 +38,8 @@ std::string query_value(const Request& request, const std::string& key) {
     const std::string_view pair = rest.substr(0, end);
     rest = end == std::string_view::npos ? std::string_view{} : rest.substr(end + 1);
     const auto equals = pair.find('=');
-    if (pair.substr(0, equals) == key) return equals == std::string_view::npos ? "" : std::string(pair.substr(equals + 1));
+    if (pair.substr(0, equals) == key)
+      return equals == std::string_view::npos ? "" : std::string(pair.substr(equals + 1));
   }
   return {};
 }

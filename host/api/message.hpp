@@ -8,7 +8,8 @@
 #include "base/json.hpp"
 #include "base/result.hpp"
 
-// Requests and answers between the programs: HTTP/1.1 with JSON bodies on a local socket. docs/api.md lists the resources.
+// Requests and answers between the programs: HTTP/1.1 with JSON bodies on a local socket. docs/api.md lists the
+// resources.
 namespace bulkhead::api {
 
 struct Request {

@@ -77,10 +77,8 @@ Response refusal(const boost::system::error_code& error) {
 }  // namespace
 
 Server::Server(os::Listener listener, Handler handler, Limits limits, Scope& scope, Log log)
-    : state_(std::make_shared<State>(State{.listener = std::move(listener),
-                                           .handler = std::move(handler),
-                                           .limits = limits,
-                                           .log = std::move(log)})),
+    : state_(std::make_shared<State>(State{
+          .listener = std::move(listener), .handler = std::move(handler), .limits = limits, .log = std::move(log)})),
       scope_(scope) {}
 
 Task<void> Server::serve() {
@@ -104,6 +102,11 @@ Task<void> Server::serve() {
 void Server::close() {
   state_->closed = true;
   state_->listener.close();
+}
+
+Task<void> Server::drain(Deadline deadline) {
+  auto state = state_;
+  while (state->connections > 0 && Clock::now() < deadline) co_await state->changed.wait(deadline);
 }
 
 Task<void> Server::serve_connection(std::shared_ptr<State> state, os::Stream stream) {

@@ -7,8 +7,8 @@
 
 namespace bulkhead::api {
 
-// Serves requests on a local socket until it is closed. A handler that runs is never cancelled: a client that goes away does
-// not end what it asked for.
+// Serves requests on a local socket until it is closed. A handler that runs is never cancelled: a client that goes away
+// does not end what it asked for.
 class Server {
  public:
   Server(os::Listener listener, Handler handler, Limits limits, Scope& scope, Log log);
@@ -16,6 +16,8 @@ class Server {
   Task<void> serve();
   // No more connections; those that are being answered go on.
   void close();
+  // After close: returns when the last answer is out, or at the deadline.
+  Task<void> drain(Deadline deadline);
 
  private:
   struct State;

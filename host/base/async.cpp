@@ -47,7 +47,7 @@ Scope::Scope(asio::any_io_executor executor, Log log)
 
 void Scope::spawn(std::string name, Task<void> task) {
   ++state_->running;
-  asio::co_spawn(executor_, std::move(task), [state = state_, name = std::move(name)](std::exception_ptr failure) {
+  asio::co_spawn(executor_, std::move(task), [state = state_, name = std::move(name)](const std::exception_ptr& failure) {
     --state->running;
     state->changed.notify();
     if (!failure) return;
@@ -67,7 +67,7 @@ Task<bool> Scope::join(Deadline deadline) {
   co_return state->running == 0;
 }
 
-Task<void> on_thread_untyped(asio::thread_pool& pool, std::function<void()> work) {
+Task<void> on_thread_untyped(asio::thread_pool::executor_type pool, std::function<void()> work) {
   auto home = co_await asio::this_coro::executor;
   auto done = std::make_shared<bool>(false);
   auto changed = std::make_shared<Event>();

@@ -15,8 +15,8 @@
 #include "base/deadline.hpp"
 #include "base/log.hpp"
 
-// What the programs need beyond Asio: one thread runs the io_context, coroutines wait for events with a deadline, nothing is
-// detached. All of it belongs to the io_context's thread unless a comment says otherwise.
+// What the programs need beyond Asio: one thread runs the io_context, coroutines wait for events with a deadline,
+// nothing is detached. All of it belongs to the io_context's thread unless a comment says otherwise.
 namespace bulkhead {
 
 namespace asio = boost::asio;
@@ -57,11 +57,12 @@ class Scope {
 
 Task<void> pause_until(Deadline deadline);
 
-// Runs blocking work on the pool and comes back to this coroutine's executor. The work bounds itself: it cannot be cancelled.
-Task<void> on_thread_untyped(asio::thread_pool& pool, std::function<void()> work);
+// Runs blocking work on the pool and comes back to this coroutine's executor. The work bounds itself: it cannot be
+// cancelled.
+Task<void> on_thread_untyped(asio::thread_pool::executor_type pool, std::function<void()> work);
 
 template <class F>
-auto on_thread(asio::thread_pool& pool, F work) -> Task<std::invoke_result_t<F>> {
+auto on_thread(asio::thread_pool::executor_type pool, F work) -> Task<std::invoke_result_t<F>> {
   using T = std::invoke_result_t<F>;
   auto result = std::make_shared<std::optional<T>>();
   std::function<void()> job = [result, work = std::move(work)]() mutable { result->emplace(work()); };

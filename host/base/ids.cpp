@@ -42,8 +42,8 @@ Result<VmName> VmName::parse(std::string_view text) {
   if (text.size() > max_name) {
     return bad("has " + std::to_string(text.size()) + " characters, at most 63 are allowed", "use a shorter name");
   }
-  const bool letters = std::ranges::all_of(
-      text, [](char c) { return lower_alnum(c) || c == '.' || c == '_' || c == '-'; });
+  const bool letters =
+      std::ranges::all_of(text, [](char c) { return lower_alnum(c) || c == '.' || c == '_' || c == '-'; });
   if (!letters) {
     const std::string lower = lowered(text);
     if (parse(lower)) return bad("upper-case letters are not allowed", "use '" + lower + "'");
@@ -57,9 +57,8 @@ Result<VmName> VmName::parse(std::string_view text) {
 }
 
 Result<RunId> RunId::parse(std::string_view text) {
-  const bool hex = text.size() == 16 && std::ranges::all_of(text, [](char c) {
-                     return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
-                   });
+  const bool hex = text.size() == 16 &&
+                   std::ranges::all_of(text, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
   if (!hex) return fail(Code::invalid, "run id '" + shortened(text) + "': not 16 lower-case hex digits");
   return RunId{std::string(text)};
 }

@@ -8,8 +8,8 @@
 
 namespace bulkhead {
 
-// A VM's name: [a-z0-9._-]{1,63}, beginning and ending with a letter or digit, not a name that Windows reserves. It is a
-// folder name on every platform, and on file systems that ignore case.
+// A VM's name: [a-z0-9._-]{1,63}, beginning and ending with a letter or digit, not a name that Windows reserves. It is
+// a folder name on every platform, and on file systems that ignore case.
 class VmName {
  public:
   static Result<VmName> parse(std::string_view text);

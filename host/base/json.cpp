@@ -84,7 +84,8 @@ Json to_json(const Error& error) {
 }
 
 Error error_from_json(const Json& value) {
-  Error error{.code = code_named(string_or(value, "code", "internal")), .what = string_or(value, "message", "no message")};
+  Error error{.code = code_named(string_or(value, "code", "internal")),
+              .what = string_or(value, "message", "no message")};
   error.hint = string_or(value, "hint");
   if (const auto problems = value.find("problems"); problems != value.end() && problems->is_array()) {
     for (const Json& p : *problems) {

@@ -7,7 +7,7 @@
 #include "base/result.hpp"
 
 namespace spdlog {
-class logger;
+class logger;  // NOLINT(readability-identifier-naming): not ours
 }
 
 namespace bulkhead {

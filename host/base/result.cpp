@@ -11,14 +11,22 @@ struct Named {
   int exit;
 };
 constexpr std::array codes{
-    Named{Code::invalid, "invalid", 3},           Named{Code::refused, "refused", 3},
-    Named{Code::not_found, "not_found", 1},       Named{Code::exists, "exists", 1},
-    Named{Code::busy, "busy", 1},                 Named{Code::unsupported, "unsupported", 1},
-    Named{Code::incompatible, "incompatible", 1}, Named{Code::unavailable, "unavailable", 1},
-    Named{Code::denied, "denied", 1},             Named{Code::timed_out, "timed_out", 4},
-    Named{Code::cancelled, "cancelled", 1},       Named{Code::gone, "gone", 1},
-    Named{Code::foreign, "foreign", 1},           Named{Code::unknown, "unknown", 1},
-    Named{Code::io, "io", 1},                     Named{Code::internal, "internal", 1},
+    Named{Code::invalid, "invalid", 3},
+    Named{Code::refused, "refused", 3},
+    Named{Code::not_found, "not_found", 1},
+    Named{Code::exists, "exists", 1},
+    Named{Code::busy, "busy", 1},
+    Named{Code::unsupported, "unsupported", 1},
+    Named{Code::incompatible, "incompatible", 1},
+    Named{Code::unavailable, "unavailable", 1},
+    Named{Code::denied, "denied", 1},
+    Named{Code::timed_out, "timed_out", 4},
+    Named{Code::cancelled, "cancelled", 1},
+    Named{Code::gone, "gone", 1},
+    Named{Code::foreign, "foreign", 1},
+    Named{Code::unknown, "unknown", 1},
+    Named{Code::io, "io", 1},
+    Named{Code::internal, "internal", 1},
 };
 }  // namespace
 

@@ -10,8 +10,8 @@ namespace bulkhead {
 
 // One vocabulary from driver status to API error to exit code. Callers branch on the code, never on text.
 enum class Code {
-  invalid,       // refused by validation: the input is wrong
-  refused,       // refused by policy or trust
+  invalid,  // refused by validation: the input is wrong
+  refused,  // refused by policy or trust
   not_found,
   exists,
   busy,
@@ -21,11 +21,11 @@ enum class Code {
   denied,        // the operating system says no
   timed_out,
   cancelled,
-  gone,          // proved absent
-  foreign,       // something is there, but it is not provably ours
-  unknown,       // cannot tell
+  gone,     // proved absent
+  foreign,  // something is there, but it is not provably ours
+  unknown,  // cannot tell
   io,
-  internal,      // a bug
+  internal,  // a bug
 };
 
 // "not_found" and so on: the name used in the API and in logs.
@@ -39,7 +39,7 @@ int exit_code(Code code);
 struct Problem {
   std::string pointer;  // JSON pointer; "" is the whole document
   std::string reason;
-  std::string hint;     // one thing to try; may be empty
+  std::string hint;  // one thing to try; may be empty
 };
 
 // what: "verb 'object': cause", lower case, no full stop. hint: one thing to try, shown by the CLI.
@@ -62,9 +62,9 @@ Error within(std::string_view context, Error error);
 
 #define BULKHEAD_CAT2(a, b) a##b
 #define BULKHEAD_CAT(a, b) BULKHEAD_CAT2(a, b)
-#define BULKHEAD_TRY_IMPL(tmp, ret, decl, ...)            \
-  auto tmp = (__VA_ARGS__);                               \
-  if (!tmp) ret std::unexpected(std::move(tmp).error());  \
+#define BULKHEAD_TRY_IMPL(tmp, ret, decl, ...)           \
+  auto tmp = (__VA_ARGS__);                              \
+  if (!tmp) ret std::unexpected(std::move(tmp).error()); \
   decl = *std::move(tmp)
 // TRY(auto file, open(path)); returns the error from the enclosing function, else declares `file`.
 #define TRY(decl, ...) BULKHEAD_TRY_IMPL(BULKHEAD_CAT(try_, __LINE__), return, decl, __VA_ARGS__)

@@ -70,8 +70,9 @@ const Json* value_at(const Json& root, const std::vector<std::string>& path) {
   for (const std::string& key : path) {
     if (node->is_object() && node->contains(key)) {
       node = &node->at(key);
-    } else if (node->is_array() && !key.empty() && std::ranges::all_of(key, [](char c) { return c >= '0' && c <= '9'; }) &&
-               key.size() < 9 && std::stoul(key) < node->size()) {
+    } else if (node->is_array() && !key.empty() &&
+               std::ranges::all_of(key, [](char c) { return c >= '0' && c <= '9'; }) && key.size() < 9 &&
+               std::stoul(key) < node->size()) {
       node = &node->at(std::stoul(key));
     } else {
       return nullptr;
@@ -136,12 +137,14 @@ class Report {
       add_unknown_keys(path, value, rule);
     } else if (description.starts_with("Missing required property")) {
       for (const Json& key : rule.value("required", Json::array())) {
-        if (!value.contains(key.get<std::string>())) put(path, "required key '" + key.get<std::string>() + "' is missing", {});
+        if (!value.contains(key.get<std::string>()))
+          put(path, "required key '" + key.get<std::string>() + "' is missing", {});
       }
     } else if (description.starts_with("Value type not permitted") && rule.contains("type")) {
       const Json& type = rule.at("type");
       const std::string wanted = type.is_string() ? type.get<std::string>() : joined(type);
-      put(path, "expected " + wanted + ", got " + std::string(value.type_name()) + " " + shown(value), example_hint(rule));
+      put(path, "expected " + wanted + ", got " + std::string(value.type_name()) + " " + shown(value),
+          example_hint(rule));
     } else if (description.starts_with("Failed to match against any enum") && rule.contains("enum")) {
       add_not_listed(path, value, rule.at("enum"));
     } else if (description.starts_with("Failed to match regex")) {

@@ -19,8 +19,8 @@ class Schema {
   // `what` names the schema in errors.
   static Result<Schema> compile(Json document, std::string_view what);
 
-  // Everything that is wrong with `value`, in document order, each with a JSON pointer that begins with `prefix`. An unknown
-  // key gets a "did you mean"; a value that breaks a pattern gets the schema's "examples" as its hint.
+  // Everything that is wrong with `value`, in document order, each with a JSON pointer that begins with `prefix`. An
+  // unknown key gets a "did you mean"; a value that breaks a pattern gets the schema's "examples" as its hint.
   std::vector<Problem> check(const Json& value, std::string_view prefix = {}) const;
 
   const Json& document() const { return document_; }

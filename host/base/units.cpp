@@ -18,8 +18,9 @@ struct Unit {
 // A whole number followed directly by one of the units; nothing else, and no overflow.
 std::optional<std::uint64_t> parse_scaled(std::string_view text, std::span<const Unit> units) {
   std::uint64_t number = 0;
-  const char* const end = text.data() + text.size();
-  const auto [rest, error] = std::from_chars(text.data(), end, number);
+  const char* const begin = text.data();  // NOLINT(bugprone-suspicious-stringview-data-usage): used with its end
+  const char* const end = begin + text.size();
+  const auto [rest, error] = std::from_chars(begin, end, number);
   if (error != std::errc{}) return std::nullopt;
   const std::string_view suffix(rest, static_cast<std::size_t>(end - rest));
   for (const Unit& unit : units) {
@@ -50,8 +51,8 @@ Result<milliseconds> parse_duration(std::string_view text) {
   const auto value = parse_scaled(text, units);
   if (!value || *value > day_ms) {
     return fail(Code::invalid,
-                "duration '" + std::string(text) + "': " +
-                    (value ? "is longer than 24 hours" : "not a whole number with a unit"),
+                "duration '" + std::string(text) +
+                    "': " + (value ? "is longer than 24 hours" : "not a whole number with a unit"),
                 "write it like \"30s\", \"500ms\" or \"2m\"");
   }
   return milliseconds{static_cast<std::int64_t>(*value)};

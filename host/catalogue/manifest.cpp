@@ -56,7 +56,8 @@ Json kill_json(const bulkhead_kill_semantics& k) {
 
 Result<std::uint32_t> milliseconds_at(const Json& json, const char* key) {
   TRY(const std::int64_t value, integer_at(json, key));
-  if (value < 0 || value > 24LL * 3600 * 1000) return fail(Code::invalid, std::string("read '") + key + "': out of range");
+  if (value < 0 || value > 24LL * 3600 * 1000)
+    return fail(Code::invalid, std::string("read '") + key + "': out of range");
   return static_cast<std::uint32_t>(value);
 }
 
@@ -114,12 +115,13 @@ Result<KillSemantics> parse_kill(const Json& json) {
 }  // namespace
 
 Result<Json> describe(const bulkhead_descriptor& d) {
-  const std::array<std::pair<const char*, const char*>, 6> texts{
-      std::pair{"id", d.id},           {"name", d.name}, {"vendor", d.vendor},
-      {"version", d.version}, {"url", d.url},   {"license", d.license}};
+  const std::array<std::pair<const char*, const char*>, 6> texts{std::pair{"id", d.id}, {"name", d.name},
+                                                                 {"vendor", d.vendor},  {"version", d.version},
+                                                                 {"url", d.url},        {"license", d.license}};
   Json json{{"manifest_version", manifest_version}};
   for (const auto& [key, text] : texts) {
-    if (text == nullptr || *text == '\0') return fail(Code::invalid, std::string("read descriptor: '") + key + "' is empty");
+    if (text == nullptr || *text == '\0')
+      return fail(Code::invalid, std::string("read descriptor: '") + key + "' is empty");
     json[key] = text;
   }
   if (d.kill == nullptr || d.kill->size < sizeof(bulkhead_kill_semantics)) {

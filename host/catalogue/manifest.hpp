@@ -3,9 +3,10 @@
 #include <string>
 #include <vector>
 
+#include "bulkhead/driver.h"
+
 #include "base/json.hpp"
 #include "base/result.hpp"
-#include "bulkhead/driver.h"
 
 // What a driver says about itself, read without loading it (driver.json).
 namespace bulkhead::catalogue {

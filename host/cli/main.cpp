@@ -96,8 +96,9 @@ class CommandLine {
   void add_reading_verbs() {
     verb(app_, "list", "List all VMs", [](const Link& l, const Common& c) { return list(l, c); });
     vm_verb("info", "Show a VM", [this](const Link& l, const Common& c) { return info(l, c, a_.name); });
-    vm_verb("logs", "Show a VM's log", [this](const Link& l, const Common& c) { return logs(l, c, a_.name, a_.source); })
-        ->add_option("--source", a_.source, "console (the default), agent, or a log of the driver");
+    vm_verb("logs", "Show a VM's log", [this](const Link& l, const Common& c) {
+      return logs(l, c, a_.name, a_.source);
+    })->add_option("--source", a_.source, "console (the default), agent, or a log of the driver");
     vm_verb("console", "Connect to a VM's console; Ctrl-] leaves",
             [this](const Link& l, const Common& c) { return console(l, c, a_.name); });
     CLI::App* driver = app_.add_subcommand("driver", "Look at drivers");

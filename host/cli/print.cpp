@@ -1,8 +1,7 @@
 #include "cli/print.hpp"
 
-#include <fmt/core.h>
-
 #include <algorithm>
+#include <fmt/core.h>
 #include <vector>
 
 #include "base/units.hpp"
@@ -77,12 +76,9 @@ std::string render_list(const Json& vms) {
 }
 
 std::string render_info(const Json& vm) {
-  std::vector<Row> rows{{"name", string_or(vm, "name")},
-                        {"state", string_or(vm, "state")},
-                        {"driver", string_or(vm, "driver")},
-                        {"cpus", std::to_string(integer_or(vm, "cpus", 0))},
-                        {"memory", memory_text(vm)},
-                        {"created", string_or(vm, "created_at")},
+  std::vector<Row> rows{{"name", string_or(vm, "name")},      {"state", string_or(vm, "state")},
+                        {"driver", string_or(vm, "driver")},  {"cpus", std::to_string(integer_or(vm, "cpus", 0))},
+                        {"memory", memory_text(vm)},          {"created", string_or(vm, "created_at")},
                         {"files", string_or(vm, "directory")}};
   if (vm.contains("why")) rows.push_back({"why", safe(string_or(vm, "why"))});
   const Json run = object_at(vm, "run").value_or(Json::object());

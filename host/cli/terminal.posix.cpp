@@ -1,18 +1,17 @@
 #include "cli/terminal.hpp"
 
-#include <poll.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <termios.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
 #include <iostream>
 #include <optional>
+#include <poll.h>
 #include <string_view>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <termios.h>
+#include <unistd.h>
 
 #include "os/handle.hpp"
 #include "os/last_error.hpp"
@@ -48,7 +47,8 @@ Result<os::UniqueHandle> connected(const std::filesystem::path& path) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   const std::string text = path.string();
-  if (text.size() >= sizeof address.sun_path) return fail(Code::invalid, "connect to '" + text + "': the path is too long");
+  if (text.size() >= sizeof address.sun_path)
+    return fail(Code::invalid, "connect to '" + text + "': the path is too long");
   std::memcpy(address.sun_path, text.c_str(), text.size() + 1);
   os::UniqueHandle socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!socket) return os::last_error("create a socket");

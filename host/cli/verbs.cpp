@@ -46,7 +46,9 @@ Result<Json> vm_info(const Link& link, const std::string& name) {
 // The client's own time was up: what was asked goes on.
 Error waiting_ended(Error error, const std::string& what) {
   if (error.code != Code::timed_out) return error;
-  return {.code = Code::timed_out, .what = what + ": not done within the time given; it goes on", .hint = "see: bulkhead list"};
+  return {.code = Code::timed_out,
+          .what = what + ": not done within the time given; it goes on",
+          .hint = "see: bulkhead list"};
 }
 
 Result<std::string> read_document(const std::string& file) {
@@ -65,7 +67,8 @@ Result<int> create(const Link& link, const Common& common, const std::string& fi
   if (!document) return std::unexpected(document.error());
   if (!document->is_object()) return fail(Code::invalid, "read '" + file + "': not a JSON object");
   std::error_code error;
-  auto folder = file == "-" ? std::filesystem::current_path(error) : std::filesystem::canonical(file, error).parent_path();
+  auto folder =
+      file == "-" ? std::filesystem::current_path(error) : std::filesystem::canonical(file, error).parent_path();
   if (error) return fail(Code::io, "find the folder of '" + file + "': " + error.message());
   Json body{{"spec", *std::move(document)}, {"folder", folder.string()}};
   TRY(const Json vm, call(link, {.method = "POST", .path = "/v1/vms", .body = std::move(body)}, after(quick)));
@@ -78,8 +81,8 @@ Result<int> start(const Link& link, const Common& common, const std::string& nam
   const milliseconds time = common.timeout.value_or(start_time);
   Json body{{"timeout_ms", time.count()}};
   // A start that is late is undone by the daemon before it answers, which takes a little longer.
-  TRY(const Json vm, call(link, {.method = "POST", .path = path + "/start", .body = std::move(body)},
-                          after(time + answer_slack)));
+  TRY(const Json vm,
+      call(link, {.method = "POST", .path = path + "/start", .body = std::move(body)}, after(time + answer_slack)));
   std::string text = "'" + name + "' is " + string_or(vm, "state") + "\n";
   for (const Json& warning : vm.value("warnings", Json::array())) text += "  " + warning.get<std::string>() + "\n";
   show(common, vm, text);
@@ -120,7 +123,8 @@ Result<int> remove(const Link& link, const Common& common, const std::string& na
 
 Result<int> logs(const Link& link, const Common& common, const std::string& name, const std::string& source) {
   TRY(const Json vm, vm_info(link, name));
-  const bool plain = std::ranges::all_of(source, [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-'; });
+  const bool plain =
+      std::ranges::all_of(source, [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-'; });
   const auto file = std::filesystem::path(string_or(vm, "directory")) / (source + ".log");
   if (source.empty() || !plain) return fail(Code::invalid, "read log '" + source + "': not the name of a log");
   auto text = os::read_tail(file, shown_log_bytes);
@@ -162,7 +166,8 @@ Result<int> host_start(const Link& link, const Common& common) {
 Result<int> host_stop(const Link& link, const Common& common, Flag keep_vms) {
   auto host = link.call({.method = "GET", .path = "/v1/host"}, after(quick));
   if (!host) {
-    if (host.error().code != Code::not_found && host.error().code != Code::unavailable) return std::unexpected(host.error());
+    if (host.error().code != Code::not_found && host.error().code != Code::unavailable)
+      return std::unexpected(host.error());
     show(common, Json{{"running", false}}, "bulkheadd does not run\n");
     return 0;
   }
@@ -185,7 +190,8 @@ Result<int> host_stop(const Link& link, const Common& common, Flag keep_vms) {
 Result<int> host_status(const Link& link, const Common& common) {
   auto host = link.call({.method = "GET", .path = "/v1/host"}, after(quick));
   if (!host) {
-    if (host.error().code != Code::not_found && host.error().code != Code::unavailable) return std::unexpected(host.error());
+    if (host.error().code != Code::not_found && host.error().code != Code::unavailable)
+      return std::unexpected(host.error());
     show(common, Json{{"running", false}}, "bulkheadd does not run\n");
     return 1;
   }

@@ -46,8 +46,8 @@ struct Sweep {
   std::string obstacle{};           // why they are: the last error of a kill, or of looking
 };
 
-// Kills every member, and whatever appears while it does, until two looks in a row find nobody. Blocks until then or until
-// the deadline. The leader goes first: what it leaves behind then only has to be waited for.
+// Kills every member, and whatever appears while it does, until two looks in a row find nobody. Blocks until then or
+// until the deadline. The leader goes first: what it leaves behind then only has to be waited for.
 Sweep sweep(const Known& known, Deadline deadline);
 
 }  // namespace bulkhead::contain

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "bulkhead/driver.h"
+
 #include "os/process_table.hpp"
 
 namespace bulkhead::contain {
@@ -68,8 +69,8 @@ Result<std::vector<Member>> members(const Known& known) {
   TRY(const Table table, snapshot());
   TRY(const os::Identity self, os::Process::self());
   std::vector<Member> found;
-  // A group's number is only evidence while somebody who is known to be ours holds it: its leader (also as a zombie, which
-  // keeps the number from being used again) or a member found otherwise.
+  // A group's number is only evidence while somebody who is known to be ours holds it: its leader (also as a zombie,
+  // which keeps the number from being used again) or a member found otherwise.
   bool group_is_ours = known.leader && present(table, *known.leader);
   for (const auto& [pid, info] : table) {
     if (pid <= 1 || info.identity == self || info.identity == known.guardian) continue;
@@ -144,7 +145,8 @@ Sweep sweep(const Known& known, Deadline deadline) {
       result.survivors = *std::move(present);
       return result;
     }
-    std::ranges::stable_partition(*present, [&](const Member& m) { return known.leader && m.identity == *known.leader; });
+    std::ranges::stable_partition(*present,
+                                  [&](const Member& m) { return known.leader && m.identity == *known.leader; });
     kill_round(*present, result, deadline);
   }
 }

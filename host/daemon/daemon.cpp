@@ -1,8 +1,7 @@
 #include "daemon/daemon.hpp"
 
-#include <unistd.h>
-
 #include <algorithm>
+#include <unistd.h>
 #include <utility>
 #include <vector>
 
@@ -22,8 +21,10 @@ Deadline deadline_of(const Json& body, milliseconds otherwise) {
   return Clock::now() + std::clamp(wanted, milliseconds{1}, longest);
 }
 
-Task<void> stop_quietly(std::shared_ptr<Vm> vm, Log log, std::shared_ptr<std::size_t> left, std::shared_ptr<Event> done) {
-  auto stopped = co_await vm->stop(StopRequest{});
+Task<void> stop_quietly(std::shared_ptr<Vm> vm, Log log, std::shared_ptr<std::size_t> left,
+                        std::shared_ptr<Event> done) {
+  const StopRequest request;
+  auto stopped = co_await vm->stop(request);
   if (!stopped) log.warning(stopped.error().what);
   --*left;
   done->notify();
@@ -199,7 +200,8 @@ Task<Result<Json>> Daemon::stop_host(Json body) {
   Json answer = Json::object();
   answer["kept"] = 0;
   if (on(flag_or(body, "keep_vms", Flag::off))) {
-    answer["kept"] = std::ranges::count_if(vms_, [](const auto& entry) { return entry.second->state() == State::running; });
+    answer["kept"] =
+        std::ranges::count_if(vms_, [](const auto& entry) { return entry.second->state() == State::running; });
   } else {
     const Deadline deadline = deadline_of(body, end_time);
     const std::size_t alive = co_await stop_all(deadline);
@@ -218,9 +220,7 @@ void Daemon::ask_for_end(Vms vms) {
   surroundings_.scope.spawn("stop the host", perform(this, std::move(body)));
 }
 
-Task<void> Daemon::wait_for_end() {
-  co_await end_.wait(Deadline::max());
-}
+Task<void> Daemon::wait_for_end() { co_await end_.wait(Deadline::max()); }
 
 Json Daemon::list() const {
   Json vms = Json::array();

@@ -1,5 +1,3 @@
-#include <unistd.h>
-
 #include <CLI/CLI.hpp>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/signal_set.hpp>
@@ -7,6 +5,7 @@
 #include <csignal>
 #include <iostream>
 #include <string>
+#include <unistd.h>
 
 #include "api/server.hpp"
 #include "daemon/daemon.hpp"
@@ -62,37 +61,38 @@ Result<std::vector<std::filesystem::path>> driver_folders(const Arguments& argum
   return folders;
 }
 
-Task<void> reap_children(asio::signal_set& signals) {
+Task<void> reap_children(asio::signal_set* signals, Endings* endings) {
   auto token = asio::as_tuple(asio::use_awaitable);
   for (;;) {
-    static_cast<void>(os::reap_exited());  // who died is known by identity; this only frees the zombies
-    auto waited = co_await signals.async_wait(token);
+    for (const os::Reaped& reaped : os::reap_exited()) endings->add(reaped);
+    auto waited = co_await signals->async_wait(token);
     if (std::get<0>(waited)) co_return;
   }
 }
 
 // The first signal stops the VMs and then the daemon; a later one leaves the VMs and ends the daemon at once.
-Task<void> obey_signals(asio::signal_set& signals, Daemon& daemon) {
+Task<void> obey_signals(asio::signal_set* signals, Daemon* daemon) {
   auto token = asio::as_tuple(asio::use_awaitable);
-  auto first = co_await signals.async_wait(token);
+  auto first = co_await signals->async_wait(token);
   if (std::get<0>(first)) co_return;
-  daemon.ask_for_end(Daemon::Vms::stop);
-  auto second = co_await signals.async_wait(token);
+  daemon->ask_for_end(Daemon::Vms::stop);
+  auto second = co_await signals->async_wait(token);
   if (std::get<0>(second)) co_return;
-  daemon.ask_for_end(Daemon::Vms::keep);
+  daemon->ask_for_end(Daemon::Vms::keep);
 }
 
-Task<void> live(Daemon& daemon, api::Server& server, asio::io_context& context, Scope& scope, Log log) {
-  co_await daemon.open();
-  scope.spawn("server", server.serve());
+Task<void> live(Daemon* daemon, api::Server* server, asio::io_context* context, Scope* scope, Log log) {
+  co_await daemon->open();
+  scope->spawn("server", server->serve());
   log.info("ready");
   // Whoever started us waits for this line.
   std::cout << "ready" << std::endl;
-  co_await daemon.wait_for_end();
-  co_await pause_until(Clock::now() + milliseconds{50});  // the answer to the request that asked for it goes out first
-  server.close();
+  co_await daemon->wait_for_end();
+  server->close();
+  co_await server->drain(Clock::now() +
+                        milliseconds{500});  // the answer to the request that asked for it goes out first
   log.info("end");
-  context.stop();
+  context->stop();
 }
 
 Result<void> run(const Arguments& arguments) {
@@ -115,10 +115,12 @@ Result<void> run(const Arguments& arguments) {
   asio::io_context context(1);
   asio::thread_pool pool(4);
   Scope scope(context.get_executor(), log);
+  Endings endings;
   const Surroundings surroundings{.executor = context.get_executor(),
                                   .pool = pool,
                                   .scope = scope,
                                   .store = store,
+                                  .endings = endings,
                                   .runtime_directory = runtime,
                                   .agent_program = programs / "bulkhead-agent",
                                   .driver_folders = std::move(folders),
@@ -126,13 +128,15 @@ Result<void> run(const Arguments& arguments) {
   Daemon daemon(surroundings);
   TRY(os::Listener listener, os::Listener::bind(context.get_executor(), runtime / "host.sock"));
   api::Server server(
-      std::move(listener), [&daemon](api::Request r) { return daemon.handle(std::move(r)); }, api::Limits{}, scope, log);
+      std::move(listener), [&daemon](api::Request r) { return daemon.handle(std::move(r)); }, api::Limits{}, scope,
+      log);
   asio::signal_set child_signals(context, SIGCHLD);
   asio::signal_set end_signals(context, SIGTERM, SIGINT, SIGHUP);
-  scope.spawn("children", reap_children(child_signals));
-  scope.spawn("signals", obey_signals(end_signals, daemon));
-  scope.spawn("daemon", live(daemon, server, context, scope, log));
-  log.info(std::string("bulkheadd ") + BULKHEAD_VERSION + ", pid " + std::to_string(::getpid()) + ", home " + home.string());
+  scope.spawn("children", reap_children(&child_signals, &endings));
+  scope.spawn("signals", obey_signals(&end_signals, &daemon));
+  scope.spawn("daemon", live(&daemon, &server, &context, &scope, log));
+  log.info(std::string("bulkheadd ") + BULKHEAD_VERSION + ", pid " + std::to_string(::getpid()) + ", home " +
+           home.string());
   context.run();
   pool.join();
   CHECKED(os::remove_entry(runtime / "host.sock"));

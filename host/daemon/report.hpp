@@ -9,8 +9,8 @@
 namespace bulkhead::daemon {
 
 struct StopReason {
-  std::string why;         // "asked by a client", "the guest shut down", ...
-  bool unexpected = false; // the VM ended by itself, and not well
+  std::string why;          // "asked by a client", "the guest shut down", ...
+  bool unexpected = false;  // the VM ended by itself, and not well
 };
 
 // The stop report, version 1 (sdk/schema/stop-report.schema.json).

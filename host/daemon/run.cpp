@@ -3,8 +3,9 @@
 #include <algorithm>
 #include <utility>
 
-#include "api/client.hpp"
 #include "bulkhead/kill_semantics.hpp"
+
+#include "api/client.hpp"
 #include "os/endpoint.hpp"
 #include "os/file.hpp"
 #include "os/paths.hpp"
@@ -30,10 +31,7 @@ constexpr milliseconds answer_slack{1'500};  // outer time-outs exceed inner one
 
 Run::Run(const Surroundings& surroundings, store::VmPaths paths, store::Beginning beginning,
          catalogue::KillSemantics kill)
-    : surroundings_(surroundings),
-      paths_(std::move(paths)),
-      beginning_(std::move(beginning)),
-      kill_(std::move(kill)) {}
+    : surroundings_(surroundings), paths_(std::move(paths)), beginning_(std::move(beginning)), kill_(std::move(kill)) {}
 
 Result<std::shared_ptr<Run>> Run::begin(const Surroundings& surroundings, const store::VmSpec& spec,
                                         const catalogue::Driver& driver) {
@@ -41,7 +39,8 @@ Result<std::shared_ptr<Run>> Run::begin(const Surroundings& surroundings, const 
   auto lock = os::FileLock::acquire(paths.run_lock, os::FileLock::Mode::exclusive, os::FileLock::If::create);
   if (!lock) {
     Error error = lock.error();
-    if (error.code == Code::busy) error.hint = "something of an earlier run still lives; see: bulkhead info " + spec.name.str();
+    if (error.code == Code::busy)
+      error.hint = "something of an earlier run still lives; see: bulkhead info " + spec.name.str();
     return std::unexpected(std::move(error));
   }
   TRY(const std::string boot, os::boot_id());
@@ -89,6 +88,8 @@ Result<void> Run::start_agent() {
                 beginning_.run.str(),
                 "--socket",
                 std::to_string(listener.handle()),
+                "--lock",
+                std::to_string(lock_->handle()),
                 "--log-level",
                 std::string(name(surroundings_.log.level()))};
   for (const char* key : {"PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TMPDIR", "TZ", "XDG_RUNTIME_DIR",
@@ -119,7 +120,7 @@ Task<bool> Run::agent_answers() {
   auto answer = co_await api::call(socket(), std::move(request), Clock::now() + milliseconds{3'000});
   if (!answer) co_return false;
   auto body = api::outcome(*std::move(answer));
-  co_return body && string_or(*body, "run") == beginning_.run.str();
+  co_return body&& string_or(*body, "run") == beginning_.run.str();
 }
 
 Task<void> Run::agent_exit() {
@@ -136,10 +137,19 @@ Task<Result<Json>> Run::call(std::string path, Json body, Deadline deadline) {
   if (!answer) {
     // A connection breaks a moment before the kernel has ended the process.
     if (answer.error().code == Code::unavailable) co_await pause_until(Clock::now() + milliseconds{20});
-    if (!agent_alive()) co_return fail(Code::unavailable, "the agent died");
+    if (!agent_alive()) co_return std::unexpected(agent_death());
     co_return std::unexpected(answer.error());
   }
   co_return api::outcome(*std::move(answer));
+}
+
+// A driver that crashes takes its agent down, and only that.
+Error Run::agent_death() const {
+  std::string how = surroundings_.endings.of(agent_->identity().pid);
+  if (!how.empty()) how = " (" + how + ")";
+  return {.code = Code::unavailable,
+          .what = "the agent died" + how + ": the driver crashed or exited, or somebody killed it",
+          .hint = "see: " + paths_.agent_log.string()};
 }
 
 Task<Result<Json>> Run::events(std::uint64_t after) {
@@ -168,7 +178,7 @@ contain::Known Run::known() const {
 Task<Result<std::vector<contain::Member>>> Run::members() {
   const contain::Known known_now = known();
   std::function<Result<std::vector<contain::Member>>()> look = [known_now] { return contain::members(known_now); };
-  co_return co_await on_thread(surroundings_.pool, std::move(look));
+  co_return co_await on_thread(surroundings_.pool.get_executor(), std::move(look));
 }
 
 Task<stop::Seen> Run::perform(stop::Rung rung, Deadline until) {
@@ -203,7 +213,8 @@ Task<stop::Seen> Run::force(Deadline until) {
   for (const Json& m : forced->value("ended", Json::array())) {
     auto identity = store::identity_from_json(m.value("identity", Json::object()));
     if (!identity) continue;
-    contain::Member member{.identity = *std::move(identity), .name = string_or(m, "name"), .found_by = string_or(m, "found_by")};
+    contain::Member member{
+        .identity = *std::move(identity), .name = string_or(m, "name"), .found_by = string_or(m, "found_by")};
     strays_.push_back(std::move(member));
   }
   seen.saw = left == 0 ? stop::Saw::done : stop::Saw::refused;
@@ -231,7 +242,7 @@ Task<stop::Seen> Run::kill_all(Deadline until) {
   }
   const contain::Known known_now = known();
   std::function<contain::Sweep()> work = [known_now, until] { return contain::sweep(known_now, until); };
-  contain::Sweep swept = co_await on_thread(surroundings_.pool, std::move(work));
+  contain::Sweep swept = co_await on_thread(surroundings_.pool.get_executor(), std::move(work));
   note_ended(swept.ended);
   seen.saw = swept.survivors.empty() ? stop::Saw::done : stop::Saw::refused;
   seen.detail += std::to_string(swept.ended.size()) + (swept.ended.size() == 1 ? " process ended" : " processes ended");
@@ -246,7 +257,7 @@ void Run::note_ended(const std::vector<contain::Member>& members) {
 Task<bool> Run::agent_exited_by(Deadline until) {
   const os::Process& agent = *agent_;
   std::function<bool()> wait = [&agent, until] { return agent.wait(until); };
-  co_return co_await on_thread(surroundings_.pool, std::move(wait));
+  co_return co_await on_thread(surroundings_.pool.get_executor(), std::move(wait));
 }
 
 Task<stop::Seen> Run::prove(Deadline until) {
@@ -276,7 +287,8 @@ Json evidence_line(std::string oracle, std::string says) {
 }
 
 std::string listed(const std::vector<contain::Member>& members) {
-  std::string text = std::to_string(members.size()) + (members.size() == 1 ? " process" : " processes") + " still alive:";
+  std::string text =
+      std::to_string(members.size()) + (members.size() == 1 ? " process" : " processes") + " still alive:";
   for (const contain::Member& m : members) {
     text += " " + m.name + " (pid " + std::to_string(m.identity.pid) + ", state " + m.state + ")";
   }

@@ -18,8 +18,8 @@ namespace bulkhead::daemon {
 // One run of a VM as the daemon sees it: its ledger, its agent, and the work of each rung of the stop ladder.
 class Run final : public stop::Target, public std::enable_shared_from_this<Run> {
  public:
-  // Takes the VM's lock and begins a ledger: from here on everything that exists is written down, and a stop ends it. busy:
-  // something of an earlier run still holds the lock.
+  // Takes the VM's lock and begins a ledger: from here on everything that exists is written down, and a stop ends it.
+  // busy: something of an earlier run still holds the lock.
   static Result<std::shared_ptr<Run>> begin(const Surroundings& surroundings, const store::VmSpec& spec,
                                             const catalogue::Driver& driver);
   // A run that an earlier daemon began.
@@ -73,6 +73,7 @@ class Run final : public stop::Target, public std::enable_shared_from_this<Run> 
   Task<void> dismiss_agent(Deadline until);
   Task<bool> agent_exited_by(Deadline until);
   bool remove_artifacts();
+  Error agent_death() const;
   void note_ended(const std::vector<contain::Member>& members);
   contain::Known known() const;
   std::filesystem::path socket() const;
@@ -81,11 +82,11 @@ class Run final : public stop::Target, public std::enable_shared_from_this<Run> 
   store::VmPaths paths_;
   store::Beginning beginning_;
   catalogue::KillSemantics kill_;
-  std::optional<os::FileLock> lock_;       // until the agent has it
-  std::optional<store::Ledger> ledger_;    // while no agent writes it
+  std::optional<os::FileLock> lock_;     // until the agent has it
+  std::optional<store::Ledger> ledger_;  // while no agent writes it
   std::optional<os::Process> agent_;
   Notes notes_;
-  std::vector<contain::Member> strays_;    // ended by a sweep, and not in the ledger
+  std::vector<contain::Member> strays_;  // ended by a sweep, and not in the ledger
 };
 
 }  // namespace bulkhead::daemon

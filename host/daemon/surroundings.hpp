@@ -2,15 +2,29 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/thread_pool.hpp>
+#include <deque>
 #include <filesystem>
+#include <string>
 #include <vector>
 
 #include "base/async.hpp"
 #include "base/log.hpp"
 #include "catalogue/catalogue.hpp"
+#include "os/process.hpp"
 #include "store/store.hpp"
 
 namespace bulkhead::daemon {
+
+// How this daemon's children ended, by pid; the last few hundred.
+class Endings {
+ public:
+  void add(const os::Reaped& reaped);
+  // "killed by signal 11", "exited with code 0"; "" when it is not known.
+  std::string of(std::int64_t pid) const;
+
+ private:
+  std::deque<os::Reaped> endings_;
+};
 
 // What every VM of one daemon works with. Built by main, passed down, outlives all of them.
 struct Surroundings {
@@ -18,6 +32,7 @@ struct Surroundings {
   asio::thread_pool& pool;
   Scope& scope;
   const store::Store& store;
+  const Endings& endings;
   std::filesystem::path runtime_directory;
   std::filesystem::path agent_program;
   std::vector<std::filesystem::path> driver_folders;

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "bulkhead/kill_semantics.hpp"
+
 #include "os/file.hpp"
 
 namespace bulkhead::daemon {
@@ -32,7 +33,8 @@ Vm::Vm(const Surroundings& surroundings, store::VmRecord record)
 
 void Vm::enter(State state, std::string why) {
   if (state != state_) {
-    surroundings_.log.info("'" + name().str() + "' is " + std::string(daemon::name(state)) + (why.empty() ? "" : ": " + why));
+    surroundings_.log.info("'" + name().str() + "' is " + std::string(daemon::name(state)) +
+                           (why.empty() ? "" : ": " + why));
   }
   state_ = state;
   why_ = std::move(why);
@@ -253,7 +255,7 @@ Task<void> Vm::watch_agent(std::shared_ptr<Run> run) {
     warnings_.push_back("its agent died: it runs on, but can only be stopped by force");
     co_return;
   }
-  begin_stop({.how = StopRequest::How::forced}, {.why = "its agent died", .unexpected = true});
+  begin_stop({.how = StopRequest::How::forced}, {.why = "its agent died, and the VM with it", .unexpected = true});
 }
 
 Task<void> Vm::watch_events(std::shared_ptr<Run> run) {
@@ -279,13 +281,14 @@ void Vm::on_event(const std::shared_ptr<Run>& run, const Json& event) {
   surroundings_.log.info("'" + name().str() + "' event " + kind + " " + dump(detail));
   if (kind == "guest-shutdown") guest_shut_down_ = true;
   if (kind == "warning") warnings_.push_back(string_or(detail, "message"));
-  if (kind == "accelerator") warnings_.push_back("accelerator " + string_or(detail, "name") + ": " + string_or(detail, "reason"));
+  if (kind == "accelerator")
+    warnings_.push_back("accelerator " + string_or(detail, "name") + ": " + string_or(detail, "reason"));
   if (warnings_.size() > 20) warnings_.erase(warnings_.begin());
   if (kind == "process-exited" && string_or(detail, "role") == "leader") look_at_leader(run);
 }
 
-// By the ledger, not by the event: an exit can be told of before the start that it belongs to has been answered, and a driver
-// may have had an earlier leader in the same run.
+// By the ledger, not by the event: an exit can be told of before the start that it belongs to has been answered, and a
+// driver may have had an earlier leader in the same run.
 void Vm::look_at_leader(const std::shared_ptr<Run>& run) {
   if (run_ != run || climber_ || state_ != State::running) return;
   const auto view = run->ledger();

@@ -56,14 +56,14 @@ class Vm : public std::enable_shared_from_this<Vm> {
   const Surroundings& surroundings_;
   store::VmRecord record_;
   State state_ = State::stopped;
-  std::string why_;                          // of failed, stuck and lost
-  std::shared_ptr<Run> run_;                 // while something of a run may exist
-  std::shared_ptr<stop::Climber> climber_;   // while a stop is under way
-  bool guest_shut_down_ = false;             // the guest said so in this run
-  bool asked_ = false;                       // a client asked for this run's end
+  std::string why_;                         // of failed, stuck and lost
+  std::shared_ptr<Run> run_;                // while something of a run may exist
+  std::shared_ptr<stop::Climber> climber_;  // while a stop is under way
+  bool guest_shut_down_ = false;            // the guest said so in this run
+  bool asked_ = false;                      // a client asked for this run's end
   std::optional<Json> last_report_;
-  std::vector<std::string> warnings_;        // of this run
-  Json started_ = Json::object();            // what the driver said of this run
+  std::vector<std::string> warnings_;  // of this run
+  Json started_ = Json::object();      // what the driver said of this run
   Event changed_;
 };
 

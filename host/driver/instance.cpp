@@ -170,7 +170,8 @@ struct Instance::Table {
       auto made = of(host).services_.artifact(text_of(kind), text_of(name), kept);
       if (!made) return keep(of(host), made.error());
       if (made->size() >= capacity) {
-        return keep(of(host), {.code = Code::invalid, .what = "artifact '" + *made + "': longer than the driver's buffer"});
+        return keep(of(host),
+                    {.code = Code::invalid, .what = "artifact '" + *made + "': longer than the driver's buffer"});
       }
       std::memcpy(path, made->c_str(), made->size() + 1);
       return bulkhead_status{BULKHEAD_OK};

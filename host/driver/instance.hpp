@@ -6,10 +6,11 @@
 #include <optional>
 #include <string>
 
+#include "bulkhead/driver.h"
+
 #include "base/deadline.hpp"
 #include "base/json.hpp"
 #include "base/result.hpp"
-#include "bulkhead/driver.h"
 #include "driver/services.hpp"
 
 namespace bulkhead::driver {

@@ -1,7 +1,8 @@
 #pragma once
 
-#include "base/result.hpp"
 #include "bulkhead/driver.h"
+
+#include "base/result.hpp"
 
 namespace bulkhead::driver {
 

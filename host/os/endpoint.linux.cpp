@@ -1,13 +1,12 @@
 #include "os/endpoint.hpp"
 
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <cerrno>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
-
-#include <boost/asio/as_tuple.hpp>
-#include <boost/asio/use_awaitable.hpp>
-#include <cerrno>
 
 #include "os/last_error.hpp"
 
@@ -27,7 +26,7 @@ Result<void> check_length(const std::filesystem::path& path) {
 
 Result<Listener> Listener::bind(const asio::any_io_executor& executor, const std::filesystem::path& path) {
   CHECKED(check_length(path));
-  struct stat info {};
+  struct stat info{};
   if (::lstat(path.c_str(), &info) == 0 && S_ISSOCK(info.st_mode)) ::unlink(path.c_str());
   boost::system::error_code error;
   Protocol::acceptor acceptor(executor);

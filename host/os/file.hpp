@@ -9,8 +9,8 @@
 
 namespace bulkhead::os {
 
-// None of these follows a symbolic link in the last component of `path`: state and runtime directories hold none of ours,
-// so one that is there was put there to lead us outside.
+// None of these follows a symbolic link in the last component of `path`: state and runtime directories hold none of
+// ours, so one that is there was put there to lead us outside.
 
 Result<std::string> read_file(const std::filesystem::path& path);
 
@@ -20,8 +20,8 @@ Result<std::string> read_tail(const std::filesystem::path& path, std::size_t byt
 // Old or new content, never half, also across a power loss. Mode 0600.
 Result<void> write_atomically(const std::filesystem::path& path, std::string_view content);
 
-// Creates the directory with mode 0700, or checks one that is there: a real directory, owned by this user, and not writable
-// by others. denied: it is not, and the message says how to mend it. Parents are created as needed.
+// Creates the directory with mode 0700, or checks one that is there: a real directory, owned by this user, and not
+// writable by others. denied: it is not, and the message says how to mend it. Parents are created as needed.
 Result<void> make_private_directory(const std::filesystem::path& path);
 
 // Removes a file, socket or empty directory; a missing one is fine.

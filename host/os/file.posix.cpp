@@ -1,11 +1,10 @@
 #include "os/file.hpp"
 
+#include <array>
+#include <cerrno>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include <array>
-#include <cerrno>
 
 #include "os/last_error.hpp"
 
@@ -21,7 +20,8 @@ Result<UniqueHandle> open_at(const std::filesystem::path& path, int flags) {
   UniqueHandle handle(::open(path.c_str(), flags | O_NOFOLLOW | O_CLOEXEC, private_file));
   if (handle) return handle;
   if (errno == ELOOP) {
-    return fail(Code::denied, "open '" + path.string() + "': is a symbolic link", "remove the link '" + path.string() + "'");
+    return fail(Code::denied, "open '" + path.string() + "': is a symbolic link",
+                "remove the link '" + path.string() + "'");
   }
   return last_error("open '" + path.string() + "'");
 }
@@ -98,7 +98,7 @@ Result<void> make_private_directory(const std::filesystem::path& path) {
   }
   if (::mkdir(path.c_str(), S_IRWXU) == 0) return {};
   if (errno != EEXIST) return last_error("create directory '" + path.string() + "'");
-  struct stat info {};
+  struct stat info{};
   if (::lstat(path.c_str(), &info) != 0) return last_error("look at '" + path.string() + "'");
   const std::string what = "use directory '" + path.string() + "'";
   if (!S_ISDIR(info.st_mode)) {
@@ -135,7 +135,8 @@ Result<void> AppendFile::append(std::string_view text) {
 }
 
 Result<void> AppendFile::truncate(std::uint64_t size) {
-  if (::ftruncate(fd_of(handle_), static_cast<off_t>(size)) != 0) return last_error("truncate '" + path_.string() + "'");
+  if (::ftruncate(fd_of(handle_), static_cast<off_t>(size)) != 0)
+    return last_error("truncate '" + path_.string() + "'");
   return {};
 }
 

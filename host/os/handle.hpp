@@ -5,7 +5,8 @@
 
 namespace bulkhead::os {
 
-// A file descriptor (POSIX) or a HANDLE (Windows) as it is written down: in a driver's "inherit" list, on a command line.
+// A file descriptor (POSIX) or a HANDLE (Windows) as it is written down: in a driver's "inherit" list, on a command
+// line.
 using RawHandle = std::intptr_t;
 inline constexpr RawHandle no_handle = -1;
 

@@ -1,6 +1,6 @@
-#include <unistd.h>
-
 #include "os/handle.hpp"
+
+#include <unistd.h>
 
 namespace bulkhead::os {
 

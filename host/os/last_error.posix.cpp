@@ -1,7 +1,7 @@
+#include "os/last_error.hpp"
+
 #include <cerrno>
 #include <system_error>
-
-#include "os/last_error.hpp"
 
 namespace bulkhead::os {
 

@@ -7,8 +7,8 @@
 
 namespace bulkhead::os {
 
-// A kernel lock on a file. It lives exactly as long as any copy of its handle, in this process or in one that inherited it,
-// and the kernel releases it at the last holder's death.
+// A kernel lock on a file. It lives exactly as long as any copy of its handle, in this process or in one that inherited
+// it, and the kernel releases it at the last holder's death.
 class FileLock {
  public:
   enum class Mode { exclusive, shared };

@@ -8,7 +8,8 @@
 
 namespace bulkhead::os {
 
-// The home directory: `wanted`, or $BULKHEAD_HOME, or the platform's state directory for this user. Absolute; not created.
+// The home directory: `wanted`, or $BULKHEAD_HOME, or the platform's state directory for this user. Absolute; not
+// created.
 Result<std::filesystem::path> home_directory(const std::string& wanted);
 
 // The directory for sockets of this home: per boot, short (a socket's path is limited to 104 bytes), one per home. Not

@@ -1,10 +1,9 @@
 #include "os/paths.hpp"
 
-#include <pwd.h>
-#include <unistd.h>
-
 #include <cstdlib>
+#include <pwd.h>
 #include <string_view>
+#include <unistd.h>
 
 namespace bulkhead::os {
 
@@ -38,8 +37,10 @@ Result<fs::path> home_directory(const std::string& wanted) {
     if (path.filename().empty()) path = path.parent_path();  // "/x/" and "/x" are one home
     return path;
   }
-  if (const auto state = environment("XDG_STATE_HOME"); state && (*state)[0] == '/') return fs::path(*state) / "bulkhead";
-  if (const auto home = environment("HOME"); home && (*home)[0] == '/') return fs::path(*home) / ".local/state/bulkhead";
+  if (const auto state = environment("XDG_STATE_HOME"); state && (*state)[0] == '/')
+    return fs::path(*state) / "bulkhead";
+  if (const auto home = environment("HOME"); home && (*home)[0] == '/')
+    return fs::path(*home) / ".local/state/bulkhead";
   return fail(Code::not_found, "find a home directory: neither HOME nor BULKHEAD_HOME is set", "set BULKHEAD_HOME");
 }
 

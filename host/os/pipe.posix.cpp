@@ -1,12 +1,11 @@
 #include "os/pipe.hpp"
 
-#include <fcntl.h>
-#include <poll.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <fcntl.h>
+#include <poll.h>
+#include <unistd.h>
 
 #include "os/last_error.hpp"
 

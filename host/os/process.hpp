@@ -28,7 +28,8 @@ enum class Signal : int { hang_up = 1, interrupt = 2, kill = 9, terminate = 15, 
 // A process by handle. The handle keeps meaning this process also after its pid is used again.
 class Process {
  public:
-  // gone: proved absent (no such process, another start time, another boot). invalid: not a pid that may ever be signalled.
+  // gone: proved absent (no such process, another start time, another boot). invalid: not a pid that may ever be
+  // signalled.
   static Result<Process> open(const Identity& identity);
   // The process that has this pid now; for processes that were just seen in the process table.
   static Result<Process> open_pid(std::int64_t pid);
@@ -73,9 +74,9 @@ struct Spawn {
   std::int64_t group = 0;  // group_of: the group to join
 };
 
-// Starts a child. `before_exec` is called with the child's identity while the child is held before its first instruction:
-// what it writes down is true before the program can do anything. When it fails, the child ends without having run, and
-// its error is returned. not_found: no such program. The caller reaps (see reap_exited).
+// Starts a child. `before_exec` is called with the child's identity while the child is held before its first
+// instruction: what it writes down is true before the program can do anything. When it fails, the child ends without
+// having run, and its error is returned. not_found: no such program. The caller reaps (see reap_exited).
 using BeforeExec = std::function<Result<void>(const Identity&)>;
 Result<Process> spawn(const Spawn& spec, const BeforeExec& before_exec);
 

@@ -1,17 +1,16 @@
 #include "os/process.hpp"
 
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <cerrno>
+#include <csignal>
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#include <boost/asio/as_tuple.hpp>
-#include <boost/asio/posix/stream_descriptor.hpp>
-#include <boost/asio/use_awaitable.hpp>
-#include <cerrno>
-#include <csignal>
 
 #include "os/last_error.hpp"
 #include "os/process_table.hpp"
@@ -50,7 +49,8 @@ Result<Process> Process::open(const Identity& identity) {
     if (process.error().code == Code::not_found) return fail(Code::gone, named(identity.pid) + ": has exited");
     return process;
   }
-  if (process->identity() != identity) return fail(Code::gone, named(identity.pid) + ": has exited, its pid is used again");
+  if (process->identity() != identity)
+    return fail(Code::gone, named(identity.pid) + ": has exited, its pid is used again");
   return process;
 }
 

@@ -12,7 +12,8 @@ namespace {
 
 std::string proc_path(std::int64_t pid, const char* leaf) { return "/proc/" + std::to_string(pid) + "/" + leaf; }
 
-// "pid (name) state ppid pgrp session ... starttime": the name may hold anything, so fields are counted after its last ')'.
+// "pid (name) state ppid pgrp session ... starttime": the name may hold anything, so fields are counted after its last
+// ')'.
 Result<ProcessInfo> parse_stat(std::int64_t pid, const std::string& stat, const std::string& boot) {
   const auto open = stat.find('(');
   const auto close = stat.rfind(')');
@@ -75,7 +76,8 @@ std::optional<std::string> environment_value(std::int64_t pid, const std::string
   std::size_t at = 0;
   while (at < text->size()) {
     const auto end = std::min(text->find('\0', at), text->size());
-    if (text->compare(at, wanted.size(), wanted) == 0) return text->substr(at + wanted.size(), end - at - wanted.size());
+    if (text->compare(at, wanted.size(), wanted) == 0)
+      return text->substr(at + wanted.size(), end - at - wanted.size());
     at = end + 1;
   }
   return std::nullopt;

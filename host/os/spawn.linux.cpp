@@ -1,13 +1,12 @@
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#include <array>
-#include <cerrno>
-#include <csignal>
-#include <cstdlib>
 
 #include "os/last_error.hpp"
 #include "os/pipe.hpp"
@@ -63,7 +62,8 @@ Result<Prepared> prepare(const Spawn& spec) {
   Prepared p;
   TRY(p.program, find_program(spec.argv[0]));
   for (const std::string& arg : spec.argv) {
-    if (arg.find('\0') != std::string::npos) return fail(Code::invalid, "spawn '" + p.program + "': an argument has a NUL");
+    if (arg.find('\0') != std::string::npos)
+      return fail(Code::invalid, "spawn '" + p.program + "': an argument has a NUL");
     p.argv.push_back(const_cast<char*>(arg.c_str()));  // execve does not write to it
   }
   p.argv.push_back(nullptr);
@@ -165,7 +165,8 @@ Result<Process> spawn(const Spawn& spec, const BeforeExec& before_exec) {
   report.write = UniqueHandle{};
   auto process = Process::open_pid(pid);
   if (!process) return std::unexpected(within(what, process.error()));
-  if (auto recorded = before_exec(process->identity()); !recorded) return std::unexpected(within(what, recorded.error()));
+  if (auto recorded = before_exec(process->identity()); !recorded)
+    return std::unexpected(within(what, recorded.error()));
   const char go = 1;
   if (::write(static_cast<int>(gate.write.get()), &go, 1) != 1) return last_error(what);
 
@@ -176,7 +177,8 @@ Result<Process> spawn(const Spawn& spec, const BeforeExec& before_exec) {
   } while (got < 0 && errno == EINTR);
   if (got == static_cast<ssize_t>(sizeof error)) {
     const auto stage = static_cast<std::size_t>(error.stage);
-    return system_error(error.number, what + ": " + (stage < stage_names.size() ? stage_names[stage] : "unknown stage"));
+    return system_error(error.number,
+                        what + ": " + (stage < stage_names.size() ? stage_names[stage] : "unknown stage"));
   }
   return process;
 }

@@ -13,8 +13,8 @@ struct Seen {
   std::string detail{};
 };
 
-// What the ladder is climbed against. Each call is the work of one rung; it bounds itself by `until`, and must allow that the
-// next rung is begun while it still runs (its answer is then not looked at any more).
+// What the ladder is climbed against. Each call is the work of one rung; it bounds itself by `until`, and must allow
+// that the next rung is begun while it still runs (its answer is then not looked at any more).
 class Target {
  public:
   virtual ~Target() = default;

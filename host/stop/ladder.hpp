@@ -11,14 +11,15 @@
 //
 //   ask → force → kill → prove → clean
 //
-// A rung is left when its work is done, has failed, or its time is up. A failed proof goes back to the next stronger rung that
-// was not climbed yet; after `kill` there is none, and the VM is stuck. Nothing is cleaned before the proof.
+// A rung is left when its work is done, has failed, or its time is up. A failed proof goes back to the next stronger
+// rung that was not climbed yet; after `kill` there is none, and the VM is stuck. Nothing is cleaned before the proof.
 namespace bulkhead::stop {
 
 enum class Rung { ask, force, kill, prove, clean };
 std::string_view name(Rung rung);
 
-// How long each rung may take; computed from the driver's declaration and the request. A rung without a time is not climbed.
+// How long each rung may take; computed from the driver's declaration and the request. A rung without a time is not
+// climbed.
 struct Plan {
   std::optional<Duration> ask{};    // the grace period; nothing: the guest is not asked
   std::optional<Duration> force{};  // the declared forced_deadline; nothing: the agent is dead, or cannot

@@ -12,8 +12,8 @@
 #include "os/file.hpp"
 #include "os/process.hpp"
 
-// The write-ahead record of what one run of a VM created: a thing is in it, durably, before it exists. One writer at a time:
-// the daemon until the agent runs, the agent while it lives, the daemon again after the agent's proved death.
+// The write-ahead record of what one run of a VM created: a thing is in it, durably, before it exists. One writer at a
+// time: the daemon until the agent runs, the agent while it lives, the daemon again after the agent's proved death.
 namespace bulkhead::store {
 
 enum class Role { agent, leader, helper };
@@ -26,7 +26,7 @@ struct RecordedProcess {
   Role role;
   os::Identity identity;
   std::string program;
-  std::optional<int> exit_code{};    // once it was seen to exit
+  std::optional<int> exit_code{};  // once it was seen to exit
   std::optional<int> exit_signal{};
 };
 
@@ -43,8 +43,8 @@ struct Beginning {
   std::string boot_id;
   std::string runtime_directory;  // of this run
   std::string driver_library;
-  Json manifest;                  // the driver's declaration, as it was when the run began
-  Json spec;                      // the VM's, with absolute paths
+  Json manifest;  // the driver's declaration, as it was when the run began
+  Json spec;      // the VM's, with absolute paths
 };
 Json to_json(const Beginning& beginning);
 Result<Beginning> beginning_from_json(const Json& json);
@@ -52,11 +52,11 @@ Result<Beginning> beginning_from_json(const Json& json);
 // A ledger as it reads now. Pure.
 struct LedgerView {
   std::optional<Beginning> beginning{};
-  std::vector<RecordedProcess> processes{};  // in order of start
-  std::vector<RecordedArtifact> artifacts{}; // in order of creation
-  std::optional<Json> start_reply{};         // what the driver said of the VM that it started
+  std::vector<RecordedProcess> processes{};   // in order of start
+  std::vector<RecordedArtifact> artifacts{};  // in order of creation
+  std::optional<Json> start_reply{};          // what the driver said of the VM that it started
   Json driver_state = Json::object();
-  bool ended = false;                        // proved gone and cleaned: nothing of this run exists
+  bool ended = false;  // proved gone and cleaned: nothing of this run exists
 
   const RecordedProcess* last_of(Role role) const;
 };

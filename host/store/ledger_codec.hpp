@@ -17,7 +17,8 @@ struct Decoded {
   std::vector<Json> records{};
   std::uint64_t sound_bytes = 0;  // what follows is a last line that was torn by a crash
 };
-// A torn last line was never acted upon, and is left out. unknown: a line before it is damaged, and nothing may be guessed.
+// A torn last line was never acted upon, and is left out. unknown: a line before it is damaged, and nothing may be
+// guessed.
 Result<Decoded> decode_lines(std::string_view text);
 
 }  // namespace bulkhead::store

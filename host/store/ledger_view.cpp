@@ -29,8 +29,7 @@ Result<os::Identity> identity_at(const Json& json) {
 Result<void> apply_process(LedgerView& view, const Json& json) {
   TRY(const Role role, role_at(json));
   TRY(os::Identity identity, identity_at(json));
-  view.processes.push_back(
-      {.role = role, .identity = std::move(identity), .program = string_or(json, "program")});
+  view.processes.push_back({.role = role, .identity = std::move(identity), .program = string_or(json, "program")});
   return {};
 }
 

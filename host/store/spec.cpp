@@ -143,15 +143,19 @@ Json to_json(const VmSpec& spec) {
             {"console", {{"type", spec.console}}},
             {"options", spec.options}};
   const std::uint64_t bytes = count(spec.memory);
-  json["memory"] = bytes % (1ULL << 20) == 0 ? std::to_string(bytes >> 20) + "MiB" : std::to_string(bytes >> 10) + "KiB";
+  json["memory"] =
+      bytes % (1ULL << 20) == 0 ? std::to_string(bytes >> 20) + "MiB" : std::to_string(bytes >> 10) + "KiB";
   if (spec.grace_period) json["stop"] = {{"grace_period", std::to_string(spec.grace_period->count()) + "ms"}};
   return json;
 }
 
 Json driver_arguments(const VmSpec& spec) {
-  const Json vm{{"name", spec.name.str()},        {"cpus", spec.cpus},
-                {"memory_bytes", count(spec.memory)}, {"boot", boot_json(spec.boot)},
-                {"disks", disks_json(spec.disks)}, {"console", {{"type", spec.console}}}};
+  const Json vm{{"name", spec.name.str()},
+                {"cpus", spec.cpus},
+                {"memory_bytes", count(spec.memory)},
+                {"boot", boot_json(spec.boot)},
+                {"disks", disks_json(spec.disks)},
+                {"console", {{"type", spec.console}}}};
   return {{"vm", vm}, {"options", spec.options}};
 }
 

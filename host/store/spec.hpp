@@ -38,8 +38,8 @@ struct VmSpec {
   Json options = Json::object();
 };
 
-// Everything that is wrong with a document, in one go; nothing when it can be used. The driver and its options are checked
-// by whoever knows the drivers.
+// Everything that is wrong with a document, in one go; nothing when it can be used. The driver and its options are
+// checked by whoever knows the drivers.
 std::vector<Problem> check_spec(const Json& document);
 
 // invalid, with all problems, when check_spec finds any. Relative paths become absolute against `folder`.

@@ -42,7 +42,8 @@ Result<Store> Store::open(const fs::path& home) {
 
 Result<Store> Store::attach(const fs::path& home) {
   std::error_code error;
-  if (!fs::is_directory(vms_of(home), error)) return fail(Code::not_found, "use home '" + home.string() + "': not there");
+  if (!fs::is_directory(vms_of(home), error))
+    return fail(Code::not_found, "use home '" + home.string() + "': not there");
   return Store{home};
 }
 

@@ -110,7 +110,9 @@ class Host {
     check(host_->lock(host_, op.raw(), path.c_str(), opts, &handle));
     return handle;
   }
-  void save_state(const Op& op, const std::string& json) const { check(host_->save_state(host_, op.raw(), json.c_str())); }
+  void save_state(const Op& op, const std::string& json) const {
+    check(host_->save_state(host_, op.raw(), json.c_str()));
+  }
   const bulkhead_host* raw() const noexcept { return host_; }
 
  private:
@@ -220,8 +222,8 @@ struct Glue {
 }  // namespace bulkhead
 
 // NOLINTNEXTLINE(cppcoreguidelines-macro-usage): it defines the exported symbol
-#define BULKHEAD_DRIVER(Class, descriptor)                                                              \
-  static_assert(::bulkhead::consistent(*(descriptor).kill));                                            \
-  extern "C" BULKHEAD_EXPORT constinit const bulkhead_entry bulkhead_driver_v1 = {                      \
-      sizeof(bulkhead_entry), 0, &(descriptor), &::bulkhead::detail::Glue<Class>::probe,                \
+#define BULKHEAD_DRIVER(Class, descriptor)                                               \
+  static_assert(::bulkhead::consistent(*(descriptor).kill));                             \
+  extern "C" BULKHEAD_EXPORT constinit const bulkhead_entry bulkhead_driver_v1 = {       \
+      sizeof(bulkhead_entry), 0, &(descriptor), &::bulkhead::detail::Glue<Class>::probe, \
       &::bulkhead::detail::Glue<Class>::open}

@@ -30,10 +30,12 @@ inline constexpr std::array helpers_names{NamedValue{BULKHEAD_HELPERS_NONE, "non
 inline constexpr std::array containment_names{NamedValue{BULKHEAD_CONTAIN_GROUP, "group"},
                                               NamedValue{BULKHEAD_CONTAIN_TREE, "tree"},
                                               NamedValue{BULKHEAD_CONTAIN_DEATH_LINK, "death_link"}};
-inline constexpr std::array graceful_names{
-    NamedValue{BULKHEAD_GRACEFUL_NONE, "none"},           NamedValue{BULKHEAD_GRACEFUL_GUEST_ACPI, "guest_acpi"},
-    NamedValue{BULKHEAD_GRACEFUL_GUEST_AGENT, "guest_agent"}, NamedValue{BULKHEAD_GRACEFUL_SIGNAL, "signal"},
-    NamedValue{BULKHEAD_GRACEFUL_API, "api"},             NamedValue{BULKHEAD_GRACEFUL_COMMAND, "command"}};
+inline constexpr std::array graceful_names{NamedValue{BULKHEAD_GRACEFUL_NONE, "none"},
+                                           NamedValue{BULKHEAD_GRACEFUL_GUEST_ACPI, "guest_acpi"},
+                                           NamedValue{BULKHEAD_GRACEFUL_GUEST_AGENT, "guest_agent"},
+                                           NamedValue{BULKHEAD_GRACEFUL_SIGNAL, "signal"},
+                                           NamedValue{BULKHEAD_GRACEFUL_API, "api"},
+                                           NamedValue{BULKHEAD_GRACEFUL_COMMAND, "command"}};
 inline constexpr std::array forced_names{
     NamedValue{BULKHEAD_FORCED_KILL_GROUP, "kill_group"}, NamedValue{BULKHEAD_FORCED_KILL_TREE, "kill_tree"},
     NamedValue{BULKHEAD_FORCED_KILL_AGENT, "kill_agent"}, NamedValue{BULKHEAD_FORCED_DRIVER_CALL, "driver_call"},
@@ -43,10 +45,9 @@ inline constexpr std::array blast_radius_names{NamedValue{BULKHEAD_RADIUS_PROCES
                                                NamedValue{BULKHEAD_RADIUS_SERVICE, "service"}};
 inline constexpr std::array agent_death_names{NamedValue{BULKHEAD_AGENT_DEATH_VM_DIES, "vm_dies"},
                                               NamedValue{BULKHEAD_AGENT_DEATH_VM_SURVIVES, "vm_survives"}};
-inline constexpr std::array offline_names{NamedValue{BULKHEAD_OFFLINE_CORE, "core"},
-                                          NamedValue{BULKHEAD_OFFLINE_COMMAND, "command"},
-                                          NamedValue{BULKHEAD_OFFLINE_REAP_AGENT, "reap_agent"},
-                                          NamedValue{BULKHEAD_OFFLINE_IMPOSSIBLE, "impossible"}};
+inline constexpr std::array offline_names{
+    NamedValue{BULKHEAD_OFFLINE_CORE, "core"}, NamedValue{BULKHEAD_OFFLINE_COMMAND, "command"},
+    NamedValue{BULKHEAD_OFFLINE_REAP_AGENT, "reap_agent"}, NamedValue{BULKHEAD_OFFLINE_IMPOSSIBLE, "impossible"}};
 inline constexpr std::array recover_names{NamedValue{BULKHEAD_RECOVER_NONE, "none"},
                                           NamedValue{BULKHEAD_RECOVER_STATUS_ONLY, "status_only"},
                                           NamedValue{BULKHEAD_RECOVER_FULL, "full"}};
@@ -72,8 +73,8 @@ constexpr std::uint32_t value_of(const Names& names, std::string_view name) {
   return 0;
 }
 
-// True, or throws a `const char*` that says which rule is broken; in a constant expression that text is in the compiler's
-// error message.
+// True, or throws a `const char*` that says which rule is broken; in a constant expression that text is in the
+// compiler's error message.
 constexpr bool consistent(const bulkhead_kill_semantics& k) {
   if (name_of(process_model_names, k.process_model).empty()) throw "process_model must be declared";
   if (name_of(process_group_names, k.process_group).empty()) throw "process_group must be declared";
@@ -87,7 +88,8 @@ constexpr bool consistent(const bulkhead_kill_semantics& k) {
   if (name_of(disk_safety_names, k.disk_safety).empty()) throw "disk_safety must be declared";
   if ((k.containment & ~7u) != 0) throw "containment has an unknown flag";
 
-  if (k.graceful != BULKHEAD_GRACEFUL_NONE && k.graceful_timeout_ms == 0) throw "graceful stop needs graceful_timeout_ms";
+  if (k.graceful != BULKHEAD_GRACEFUL_NONE && k.graceful_timeout_ms == 0)
+    throw "graceful stop needs graceful_timeout_ms";
   if (k.forced_deadline_ms == 0) throw "forced stop needs forced_deadline_ms";
 
   const bool in_agent = k.process_model == BULKHEAD_MODEL_IN_AGENT;
@@ -113,7 +115,8 @@ constexpr bool consistent(const bulkhead_kill_semantics& k) {
   const bool command = k.graceful == BULKHEAD_GRACEFUL_COMMAND || k.forced == BULKHEAD_FORCED_COMMAND ||
                        k.offline_stop == BULKHEAD_OFFLINE_COMMAND;
   if (command && (k.stop_argv == nullptr || k.stop_argv[0] == nullptr)) throw "command needs stop_argv";
-  if (!dies && k.recover == BULKHEAD_RECOVER_NONE) throw "vm_survives needs recover: else the VM is an orphan by design";
+  if (!dies && k.recover == BULKHEAD_RECOVER_NONE)
+    throw "vm_survives needs recover: else the VM is an orphan by design";
   if (dies && k.agent_death_grace_ms == 0) throw "vm_dies needs agent_death_grace_ms";
   if (dies && child && (k.containment & BULKHEAD_CONTAIN_DEATH_LINK) == 0)
     throw "vm_dies with a child process needs containment=death_link";
