@@ -126,7 +126,8 @@ Result<void> run(const Arguments& arguments) {
                                   .driver_folders = std::move(folders),
                                   .log = log};
   Daemon daemon(surroundings);
-  TRY(os::Listener listener, os::Listener::bind(context.get_executor(), runtime / "host.sock"));
+  TRY(os::UniqueHandle socket, os::listen_on(runtime / "host.sock"));
+  TRY(os::Listener listener, os::Listener::adopt(context.get_executor(), std::move(socket)));
   api::Server server(
       std::move(listener), [&daemon](api::Request r) { return daemon.handle(std::move(r)); }, api::Limits{}, scope,
       log);

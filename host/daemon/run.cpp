@@ -76,7 +76,7 @@ Result<void> Run::start_agent() {
   CHECKED(ledger_->append(store::record::artifact({.kind = "temp_dir", .path = folder})));
   CHECKED(os::make_private_directory(folder));
   CHECKED(ledger_->append(store::record::artifact({.kind = "unix_socket", .path = socket().string()})));
-  TRY(os::Listener listener, os::Listener::bind(surroundings_.executor, socket()));
+  TRY(const os::UniqueHandle listener, os::listen_on(socket()));
   CHECKED(os::make_private_directory(paths_.driver_directory));
 
   os::Spawn spawn;
@@ -87,7 +87,7 @@ Result<void> Run::start_agent() {
                 "--run",
                 beginning_.run.str(),
                 "--socket",
-                std::to_string(listener.handle()),
+                std::to_string(listener.get()),
                 "--lock",
                 std::to_string(lock_->handle()),
                 "--log-level",
@@ -98,7 +98,7 @@ Result<void> Run::start_agent() {
   }
   spawn.err = {.to = os::Output::To::file, .path = paths_.agent_log.string()};
   spawn.out = spawn.err;
-  spawn.inherit = {listener.handle(), lock_->handle()};
+  spawn.inherit = {listener.get(), lock_->handle()};
   spawn.place = os::Spawn::Place::own_session;
   CHECKED(ledger_->append(store::record::intent(store::Role::agent, spawn.argv[0])));
   TRY(agent_, os::spawn(spawn, [&](const os::Identity& identity) {

@@ -11,15 +11,14 @@ namespace bulkhead::os {
 
 using Stream = asio::local::stream_protocol::socket;
 
-// A local socket that only this user can reach.
+// A listening local socket that only this user can reach. Replaces one that is left at `path`: the caller knows that nobody
+// serves it any more. As a plain handle it can be handed down; a Listener's own socket must not be, since epoll would go on
+// reporting events of the copy after this process has closed its own.
+Result<UniqueHandle> listen_on(const std::filesystem::path& path);
+
 class Listener {
  public:
-  // Replaces a socket that is left at `path`: the caller knows that nobody serves it any more.
-  static Result<Listener> bind(const asio::any_io_executor& executor, const std::filesystem::path& path);
-  // A listening socket that another process of ours made and handed down.
   static Result<Listener> adopt(const asio::any_io_executor& executor, UniqueHandle handle);
-  // For handing down; owned by this object.
-  RawHandle handle();
   // cancelled: the listener was closed. denied: the peer is another user; the listener goes on.
   Task<Result<Stream>> accept();
   void close();

@@ -24,20 +24,23 @@ Result<void> check_length(const std::filesystem::path& path) {
 
 }  // namespace
 
-Result<Listener> Listener::bind(const asio::any_io_executor& executor, const std::filesystem::path& path) {
+Result<UniqueHandle> listen_on(const std::filesystem::path& path) {
   CHECKED(check_length(path));
-  struct stat info{};
+  struct stat info {};
   if (::lstat(path.c_str(), &info) == 0 && S_ISSOCK(info.st_mode)) ::unlink(path.c_str());
-  boost::system::error_code error;
-  Protocol::acceptor acceptor(executor);
-  acceptor.open(Protocol(), error);
+  const std::string what = "listen on '" + path.string() + "'";
+  UniqueHandle handle(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!handle) return last_error(what);
+  const Protocol::endpoint endpoint(path.string());
+  const int fd = static_cast<int>(handle.get());
   // The directory is private already; the mode of the socket itself is the second wall.
   const mode_t before = ::umask(S_IRWXG | S_IRWXO);
-  if (!error) acceptor.bind(Protocol::endpoint(path.string()), error);
+  const int bound = ::bind(fd, endpoint.data(), static_cast<socklen_t>(endpoint.size()));
+  const int error = errno;
   ::umask(before);
-  if (!error) acceptor.listen(asio::socket_base::max_listen_connections, error);
-  if (error) return system_error(error.value(), "listen on '" + path.string() + "'");
-  return Listener{std::move(acceptor)};
+  if (bound != 0) return system_error(error, what);
+  if (::listen(fd, SOMAXCONN) != 0) return last_error(what);
+  return handle;
 }
 
 Result<Listener> Listener::adopt(const asio::any_io_executor& executor, UniqueHandle handle) {
@@ -48,8 +51,6 @@ Result<Listener> Listener::adopt(const asio::any_io_executor& executor, UniqueHa
   static_cast<void>(handle.release());
   return Listener{std::move(acceptor)};
 }
-
-RawHandle Listener::handle() { return acceptor_.native_handle(); }
 
 Task<Result<Stream>> Listener::accept() {
   auto token = asio::as_tuple(asio::use_awaitable);

@@ -84,8 +84,11 @@ Task<Result<void>> Process::exit(asio::any_io_executor executor) const {
   if (copy < 0) co_return last_error("watch " + named(identity_.pid));
   asio::posix::stream_descriptor descriptor(executor, copy);
   auto token = asio::as_tuple(asio::use_awaitable);
-  auto waited = co_await descriptor.async_wait(asio::posix::stream_descriptor::wait_read, token);
-  if (const auto& error = std::get<0>(waited)) co_return system_error(error.value(), "watch a process");
+  // Asio may say "ready" for an event that was another descriptor's: only the process itself is asked.
+  while (!exited()) {
+    auto waited = co_await descriptor.async_wait(asio::posix::stream_descriptor::wait_read, token);
+    if (const auto& error = std::get<0>(waited)) co_return system_error(error.value(), "watch a process");
+  }
   co_return Result<void>{};
 }
 
