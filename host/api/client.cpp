@@ -93,7 +93,7 @@ Result<Response> call_and_wait(const std::filesystem::path& socket, Request requ
   std::optional<Result<Response>> answer;
   asio::any_io_executor executor = context.get_executor();
   asio::co_spawn(executor, call(socket, std::move(request), deadline),
-                 [&answer](std::exception_ptr failure, Result<Response> result) {
+                 [&answer](const std::exception_ptr& failure, Result<Response> result) {
                    if (failure) std::rethrow_exception(failure);
                    answer = std::move(result);
                  });

@@ -35,7 +35,7 @@ Result<const bulkhead_entry*> load(const std::filesystem::path& library) {
     }
     const auto& entry = loaded->get<const bulkhead_entry>(symbol);
     if (const auto checked = check(entry); !checked) return std::unexpected(within(what, checked.error()));
-    return &entry;
+    return &entry;  // NOLINT(clang-analyzer-cplusplus.NewDeleteLeaks): see above
   } catch (const std::exception& e) {
     return fail(Code::unavailable, what + ": " + e.what());
   }

@@ -67,7 +67,7 @@ Result<Prepared> prepare(const Spawn& spec) {
     p.argv.push_back(const_cast<char*>(arg.c_str()));  // execve does not write to it
   }
   p.argv.push_back(nullptr);
-  for (const auto& [key, value] : spec.env) p.env_text.push_back(key + "=" + value);
+  for (const auto& [key, value] : spec.env) p.env_text.push_back(std::string(key).append("=").append(value));
   for (std::string& text : p.env_text) p.env.push_back(text.data());
   p.env.push_back(nullptr);
   TRY(p.null, open_output(Output{}));
@@ -142,7 +142,7 @@ Result<std::string> find_program(const std::string& name) {
   const std::string searched = rest;
   while (!rest.empty()) {
     const auto colon = rest.find(':');
-    const std::string candidate = rest.substr(0, colon) + "/" + name;
+    std::string candidate = rest.substr(0, colon) + "/" + name;
     rest = colon == std::string::npos ? "" : rest.substr(colon + 1);
     if (candidate[0] == '/' && ::access(candidate.c_str(), X_OK) == 0) return candidate;
   }

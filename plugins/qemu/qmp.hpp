@@ -35,7 +35,7 @@ using Message = std::variant<Greeting, Return, Failure, Event>;
 // too long or not JSON the stream is broken for good: resynchronising could pair a reply with the wrong command.
 class Decoder {
  public:
-  static constexpr std::size_t default_limit = 256U * 1024U;
+  static constexpr std::size_t default_limit = std::size_t{256} * 1024;
   explicit Decoder(std::size_t limit = default_limit) : limit_(limit) {}
 
   std::vector<Message> feed(std::string_view bytes);
