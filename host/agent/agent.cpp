@@ -64,7 +64,7 @@ Agent::Agent(asio::io_context& context, store::VmPaths paths, store::Beginning b
       beginning_(std::move(beginning)),
       log_(std::move(log)),
       ledger_(std::move(ledger)),
-      children_(beginning_.run, ledger_, std::move(run_lock)),
+      children_(beginning_.run, ledger_, std::move(run_lock), beginning_.cgroup),
       scope_(context.get_executor(), log_),
       server_(
           std::move(listener), [this](api::Request r) { return handle(std::move(r)); }, api::Limits{}, scope_, log_),

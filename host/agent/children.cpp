@@ -3,6 +3,7 @@
 #include <array>
 #include <utility>
 
+#include "contain/cgroup.hpp"
 #include "os/paths.hpp"
 
 namespace bulkhead::agent {
@@ -85,7 +86,12 @@ Result<std::uint64_t> Children::spawn(const Json& spec) {
   if (sealed_) return fail(Code::cancelled, "spawn: the VM is being stopped");
   if (role == store::Role::leader && running_leader() != nullptr)
     return fail(Code::busy, "spawn: the VM has a leader already");
-  TRY(const os::Spawn prepared, prepare(spec, role));
+  TRY(os::Spawn prepared, prepare(spec, role));
+  os::UniqueHandle entrance;
+  if (!cgroup_.empty()) {
+    TRY(entrance, contain::Cgroup(cgroup_).entrance());
+    prepared.cgroup = entrance.get();
+  }
   CHECKED(ledger_.append(store::record::intent(role, prepared.argv[0])));
   auto process = os::spawn(prepared, [&](const os::Identity& identity) {
     return ledger_.append(store::record::process(role, identity, prepared.argv[0]));
@@ -138,7 +144,7 @@ bool Children::leader_alive() const {
 }
 
 contain::Known Children::known() const {
-  contain::Known known{.run = run_};
+  contain::Known known{.run = run_, .cgroup = cgroup_};
   if (auto self = os::Process::self()) known.guardian = *std::move(self);
   const std::lock_guard lock(mutex_);
   for (const auto& [id, child] : children_) {

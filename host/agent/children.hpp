@@ -21,9 +21,10 @@ namespace bulkhead::agent {
 // environment, and is in the ledger before its first instruction. Any thread.
 class Children {
  public:
-  // run_lock: the handle of the VM's lock, which every child inherits: the lock lives as long as anything of the run does.
-  Children(RunId run, SharedLedger& ledger, os::UniqueHandle run_lock)
-      : run_(std::move(run)), ledger_(ledger), run_lock_(std::move(run_lock)) {}
+  // run_lock: the handle of the VM's lock, which every child inherits: the lock lives as long as anything of the run
+  // does. cgroup: the run's, entered by every child; empty: none.
+  Children(RunId run, SharedLedger& ledger, os::UniqueHandle run_lock, std::string cgroup)
+      : run_(std::move(run)), ledger_(ledger), run_lock_(std::move(run_lock)), cgroup_(std::move(cgroup)) {}
 
   // spec: see bulkhead_host.spawn. cancelled: sealed. busy: there is a leader already.
   Result<std::uint64_t> spawn(const Json& spec);
@@ -59,6 +60,7 @@ class Children {
   RunId run_;
   SharedLedger& ledger_;
   os::UniqueHandle run_lock_;
+  std::string cgroup_;
   mutable std::mutex mutex_;
   std::condition_variable exited_;
   std::map<std::uint64_t, Child> children_;

@@ -57,8 +57,8 @@ Result<void> run(const Arguments& arguments) {
   CHECKED(os::become_subreaper());
   asio::io_context context(1);
   TRY(os::Listener listener, os::Listener::adopt(context.get_executor(), os::UniqueHandle(arguments.socket)));
-  Agent agent(context, paths, *view.beginning, std::move(ledger), std::move(listener),
-              os::UniqueHandle(arguments.lock), log);
+  Agent agent(context, paths, *view.beginning, std::move(ledger), std::move(listener), os::UniqueHandle(arguments.lock),
+              log);
   agent.run();
   return {};
 }

@@ -1,8 +1,8 @@
 #pragma once
 
+#include <filesystem>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "base/deadline.hpp"
@@ -17,10 +17,15 @@ namespace bulkhead::contain {
 // The environment variable that every process of a run is born with.
 inline constexpr const char* run_variable = "BULKHEAD_RUN";
 
-// What this machine provides, as the mask of bulkhead_kill_semantics.containment.
-std::uint32_t provided();
-// "process group + subreaper".
-std::string_view mechanism();
+// What this machine lets this user have; found out once, by trying.
+struct Provided {
+  std::uint32_t mask = 0;               // of bulkhead_kill_semantics.containment
+  std::string mechanism;                // "cgroup v2" or "process group + subreaper"
+  std::filesystem::path cgroup_base{};  // where runs get their cgroups; empty without cgroups
+  std::string obstacle{};               // why there are no cgroups
+};
+enum class Wish { strongest, process_group };
+Provided provided(Wish wish);
 
 // What is known of a run's processes.
 struct Known {
@@ -28,13 +33,14 @@ struct Known {
   std::vector<os::Identity> recorded{};    // from the ledger, the agent not among them
   std::optional<os::Identity> leader{};    // of the run's process group; one of `recorded`
   std::optional<os::Identity> guardian{};  // every descendant of it belongs to the run: the agent, while it lives
+  std::string cgroup{};                    // the run's; empty when it has none
 };
 
 struct Member {
   os::Identity identity;
   std::string name;
   char state = '?';
-  std::string found_by;  // "ledger", "group", "environment" or "descent"
+  std::string found_by;  // "cgroup", "ledger", "group", "environment" or "descent"
 };
 
 // The members that are alive. A zombie without threads is not alive.

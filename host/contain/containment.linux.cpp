@@ -2,11 +2,12 @@
 
 #include <algorithm>
 #include <map>
-#include <set>
+#include <thread>
 #include <utility>
 
 #include "bulkhead/driver.h"
 
+#include "contain/cgroup.hpp"
 #include "os/process_table.hpp"
 
 namespace bulkhead::contain {
@@ -61,9 +62,44 @@ std::string claim(const Table& table, const os::ProcessInfo& info, const Known& 
 
 }  // namespace
 
-std::uint32_t provided() { return BULKHEAD_CONTAIN_GROUP; }
+Provided provided(Wish wish) {
+  Provided group{.mask = BULKHEAD_CONTAIN_GROUP, .mechanism = "process group + subreaper"};
+  if (wish == Wish::process_group) {
+    group.obstacle = "not wanted";
+    return group;
+  }
+  auto base = Cgroup::base();
+  if (!base) {
+    group.obstacle = base.error().what;
+    return group;
+  }
+  return {.mask = BULKHEAD_CONTAIN_GROUP | BULKHEAD_CONTAIN_TREE, .mechanism = "cgroup v2", .cgroup_base = *base};
+}
 
-std::string_view mechanism() { return "process group + subreaper"; }
+namespace {
+
+// Who the kernel lists in the run's cgroup; looked up one by one, since they may be younger than the table.
+Result<void> add_cgroup_members(const Known& known, std::vector<Member>& found) {
+  if (known.cgroup.empty()) return {};
+  TRY(const std::vector<std::int64_t> pids, Cgroup(known.cgroup).pids());
+  for (const std::int64_t pid : pids) {
+    if (pid <= 1) continue;  // 0: a member in a pid namespace that is not below ours
+    const auto info = os::process_info(pid);
+    if (!info || !alive(*info)) continue;
+    const auto same = std::ranges::find_if(found, [&](const Member& m) { return m.identity == info->identity; });
+    if (same == found.end()) found.push_back(member_of(*info, "cgroup"));
+  }
+  return {};
+}
+
+// The kernel says that the cgroup is populated although no member could be seen: somebody is just being born or dying.
+Result<bool> cgroup_empty(const Known& known) {
+  if (known.cgroup.empty()) return true;
+  TRY(const Cgroup::Occupancy occupancy, Cgroup(known.cgroup).occupancy());
+  return occupancy == Cgroup::Occupancy::empty;
+}
+
+}  // namespace
 
 Result<std::vector<Member>> members(const Known& known) {
   TRY(const Table table, snapshot());
@@ -79,6 +115,7 @@ Result<std::vector<Member>> members(const Known& known) {
     if (known.leader && info.group == known.leader->pid) group_is_ours = true;
     found.push_back(member_of(info, found_by));
   }
+  CHECKED(add_cgroup_members(known, found));
   if (!group_is_ours) return found;
   for (const auto& [pid, info] : table) {
     const bool listed = std::ranges::any_of(found, [&](const Member& m) { return m.identity == info.identity; });
@@ -122,32 +159,40 @@ void kill_round(const std::vector<Member>& present, Sweep& result, Deadline dead
 }  // namespace
 
 Sweep sweep(const Known& known, Deadline deadline) {
+  constexpr milliseconds between_looks{5};
   Sweep result;
   int empty_looks = 0;
   for (;;) {
     auto present = members(known);
-    if (!present) {
-      result.obstacle = present.error().what;
-      result.survivors.clear();
-      if (Clock::now() >= deadline) {
-        // Nobody could be seen, which is not the same as nobody being there.
-        if (known.leader) result.survivors.push_back({.identity = *known.leader, .name = "?", .found_by = "ledger"});
+    auto empty = cgroup_empty(known);
+    const bool late = Clock::now() >= deadline;
+    if (!present || !empty) {
+      // Nobody could be seen, which is not the same as nobody being there.
+      result.obstacle = !present ? present.error().what : empty.error().what;
+      if (late) {
+        result.survivors.push_back(
+            {.identity = known.leader.value_or(os::Identity{}), .name = "?", .found_by = "ledger"});
         return result;
       }
+      std::this_thread::sleep_for(between_looks);
       continue;
     }
-    if (present->empty()) {
+    if (present->empty() && *empty) {
       if (++empty_looks == 2) return result;
       continue;
     }
     empty_looks = 0;
-    if (Clock::now() >= deadline) {
+    if (late) {
       result.survivors = *std::move(present);
       return result;
+    }
+    if (!known.cgroup.empty()) {
+      if (auto killed = Cgroup(known.cgroup).kill(); !killed) result.obstacle = killed.error().what;
     }
     std::ranges::stable_partition(*present,
                                   [&](const Member& m) { return known.leader && m.identity == *known.leader; });
     kill_round(*present, result, deadline);
+    if (present->empty()) std::this_thread::sleep_for(between_looks);
   }
 }
 

@@ -251,7 +251,7 @@ Json Daemon::describe() const {
           {"pid", ::getpid()},
           {"home", surroundings_.store.home().string()},
           {"runtime_directory", surroundings_.runtime_directory.string()},
-          {"containment", contain::mechanism()},
+          {"containment", surroundings_.containment.mechanism},
           {"started_at", started_at_},
           {"vms", vms_.size()},
           {"running", std::ranges::count_if(vms_, [](const auto& e) { return e.second->state() == State::running; })}};

@@ -22,6 +22,7 @@ struct Arguments {
   std::vector<std::string> driver_folders;
   std::string log_level = "info";
   bool log_to_stderr = false;
+  std::string containment = "strongest";
 };
 
 int report(const Error& error) {
@@ -90,7 +91,7 @@ Task<void> live(Daemon* daemon, api::Server* server, asio::io_context* context, 
   co_await daemon->wait_for_end();
   server->close();
   co_await server->drain(Clock::now() +
-                        milliseconds{500});  // the answer to the request that asked for it goes out first
+                         milliseconds{500});  // the answer to the request that asked for it goes out first
   log.info("end");
   context->stop();
 }
@@ -116,15 +117,18 @@ Result<void> run(const Arguments& arguments) {
   asio::thread_pool pool(4);
   Scope scope(context.get_executor(), log);
   Endings endings;
-  const Surroundings surroundings{.executor = context.get_executor(),
-                                  .pool = pool,
-                                  .scope = scope,
-                                  .store = store,
-                                  .endings = endings,
-                                  .runtime_directory = runtime,
-                                  .agent_program = programs / "bulkhead-agent",
-                                  .driver_folders = std::move(folders),
-                                  .log = log};
+  const Surroundings surroundings{
+      .executor = context.get_executor(),
+      .pool = pool,
+      .scope = scope,
+      .store = store,
+      .endings = endings,
+      .runtime_directory = runtime,
+      .containment = contain::provided(arguments.containment == "process-group" ? contain::Wish::process_group
+                                                                                : contain::Wish::strongest),
+      .agent_program = programs / "bulkhead-agent",
+      .driver_folders = std::move(folders),
+      .log = log};
   Daemon daemon(surroundings);
   TRY(os::UniqueHandle socket, os::listen_on(runtime / "host.sock"));
   TRY(os::Listener listener, os::Listener::adopt(context.get_executor(), std::move(socket)));
@@ -136,6 +140,8 @@ Result<void> run(const Arguments& arguments) {
   scope.spawn("children", reap_children(&child_signals, &endings));
   scope.spawn("signals", obey_signals(&end_signals, &daemon));
   scope.spawn("daemon", live(&daemon, &server, &context, &scope, log));
+  log.info("containment: " + surroundings.containment.mechanism +
+           (surroundings.containment.obstacle.empty() ? "" : "; no cgroups: " + surroundings.containment.obstacle));
   log.info(std::string("bulkheadd ") + BULKHEAD_VERSION + ", pid " + std::to_string(::getpid()) + ", home " +
            home.string());
   context.run();
@@ -155,6 +161,9 @@ int main(int argc, char** argv) {
   app.add_option("--driver-dir", arguments.driver_folders, "Look for drivers here first");
   app.add_option("--log-level", arguments.log_level, "debug, info, warning or error");
   app.add_flag("--log-to-stderr", arguments.log_to_stderr, "Log to the terminal instead of HOME/bulkheadd.log");
+  app.add_option("--containment", arguments.containment, "strongest, or process-group to do without cgroups")
+      ->check(CLI::IsMember({"strongest", "process-group"}))
+      ->envname("BULKHEAD_CONTAINMENT");
   app.set_version_flag("--version", std::string("bulkheadd ") + BULKHEAD_VERSION);
   try {
     app.parse(argc, argv);

@@ -6,6 +6,7 @@
 #include "bulkhead/kill_semantics.hpp"
 
 #include "api/client.hpp"
+#include "contain/cgroup.hpp"
 #include "os/endpoint.hpp"
 #include "os/file.hpp"
 #include "os/paths.hpp"
@@ -49,6 +50,9 @@ Result<std::shared_ptr<Run>> Run::begin(const Surroundings& surroundings, const 
                              .vm = spec.name.str(),
                              .boot_id = boot,
                              .runtime_directory = run_directory(surroundings, id).string(),
+                             .cgroup = surroundings.containment.cgroup_base.empty()
+                                           ? ""
+                                           : (surroundings.containment.cgroup_base / id.str()).string(),
                              .driver_library = driver.library.string(),
                              .manifest = driver.manifest.document,
                              .spec = store::to_json(spec)};
@@ -78,6 +82,10 @@ Result<void> Run::start_agent() {
   CHECKED(ledger_->append(store::record::artifact({.kind = "unix_socket", .path = socket().string()})));
   TRY(const os::UniqueHandle listener, os::listen_on(socket()));
   CHECKED(os::make_private_directory(paths_.driver_directory));
+  if (!beginning_.cgroup.empty()) {
+    CHECKED(ledger_->append(store::record::artifact({.kind = "cgroup", .path = beginning_.cgroup})));
+    CHECKED(contain::Cgroup(beginning_.cgroup).create());
+  }
 
   os::Spawn spawn;
   spawn.argv = {surroundings_.agent_program.string(),
@@ -164,7 +172,7 @@ Task<Result<Json>> Run::events(std::uint64_t after) {
 Result<store::LedgerView> Run::ledger() const { return store::Ledger::read(paths_.ledger); }
 
 contain::Known Run::known() const {
-  contain::Known known{.run = beginning_.run};
+  contain::Known known{.run = beginning_.run, .cgroup = beginning_.cgroup};
   const auto view = ledger();
   if (!view) return known;
   for (const store::RecordedProcess& process : view->processes) {
@@ -318,6 +326,14 @@ Task<bool> Run::prove_once(Deadline until) {
   const std::string count = std::to_string(view->processes.size()) + " recorded identities";
   notes_.evidence.push_back(evidence_line("census by ledger, process group, run mark and descent",
                                           "no process is alive; " + count + " looked up"));
+  if (!beginning_.cgroup.empty()) {
+    const auto occupancy = contain::Cgroup(beginning_.cgroup).occupancy();
+    if (!occupancy || *occupancy == contain::Cgroup::Occupancy::populated) {
+      notes_.doubt = occupancy ? "the kernel says that the VM's cgroup is populated" : occupancy.error().what;
+      co_return false;
+    }
+    notes_.evidence.push_back(evidence_line("kernel, of the VM's cgroup", "populated 0"));
+  }
   if (!agent_alive()) {
     notes_.evidence.push_back(evidence_line("agent", "dead, by its identity"));
     co_return true;
@@ -384,10 +400,11 @@ bool Run::remove_artifacts() {
     const bool there = std::filesystem::exists(std::filesystem::symlink_status(path, error));
     std::string outcome = there ? "removed" : "absent";
     // A damaged or forged ledger must not make us remove what is not ours.
+    const bool is_cgroup = it->kind == "cgroup" && it->path == beginning_.cgroup;
     const bool inside = path == root || path.parent_path() == root;
-    if (!inside) {
+    if (!inside && !is_cgroup) {
       outcome = "kept: not in the run's directory";
-    } else if (auto removed = os::remove_entry(path); !removed) {
+    } else if (auto removed = is_cgroup ? contain::Cgroup(path).remove() : os::remove_entry(path); !removed) {
       outcome = "kept: " + removed.error().what;
     }
     all = all && !outcome.starts_with("kept");

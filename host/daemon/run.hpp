@@ -42,6 +42,8 @@ class Run final : public stop::Target, public std::enable_shared_from_this<Run> 
   Task<stop::Seen> perform(stop::Rung rung, Deadline until) override;
 
   const RunId& id() const { return beginning_.run; }
+  // How this run is contained.
+  std::string_view mechanism() const { return beginning_.cgroup.empty() ? "process group + subreaper" : "cgroup v2"; }
   const Json& manifest() const { return beginning_.manifest; }
   const catalogue::KillSemantics& kill() const { return kill_; }
   // As the ledger reads now; the error when it cannot be read.

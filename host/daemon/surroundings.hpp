@@ -10,6 +10,7 @@
 #include "base/async.hpp"
 #include "base/log.hpp"
 #include "catalogue/catalogue.hpp"
+#include "contain/containment.hpp"
 #include "os/process.hpp"
 #include "store/store.hpp"
 
@@ -34,6 +35,7 @@ struct Surroundings {
   const store::Store& store;
   const Endings& endings;
   std::filesystem::path runtime_directory;
+  contain::Provided containment;
   std::filesystem::path agent_program;
   std::vector<std::filesystem::path> driver_folders;
   Log log;

@@ -88,13 +88,15 @@ Result<catalogue::Driver> Vm::usable_driver() const {
   TRY(catalogue::Driver driver, catalogue.find(record_.spec.driver));
   const bulkhead_kill_semantics& kill = driver.manifest.kill.declared;
   const std::string what = "use driver '" + record_.spec.driver + "'";
-  if (const auto missing = kill.containment & ~contain::provided()) {
+  if (const auto missing = kill.containment & ~surroundings_.containment.mask) {
     std::string names;
     for (const NamedValue& flag : containment_names) {
       if ((missing & flag.value) != 0) names += (names.empty() ? "" : ", ") + std::string(flag.name);
     }
-    return fail(Code::unsupported, what + ": it needs the containment '" + names + "', this host provides " +
-                                       std::string(contain::mechanism()));
+    return fail(
+        Code::unsupported,
+        what + ": it needs the containment '" + names + "', this host provides " + surroundings_.containment.mechanism,
+        surroundings_.containment.obstacle);
   }
   if (kill.process_model != BULKHEAD_MODEL_CHILD) {
     return fail(Code::unsupported, what + ": the process model '" +
@@ -324,7 +326,7 @@ Json Vm::info() const {
   json["agent_log"] = paths.agent_log.string();
   json["warnings"] = warnings_;
   if (run_) {
-    Json run{{"id", run_->id().str()}, {"containment", contain::mechanism()}};
+    Json run{{"id", run_->id().str()}, {"containment", run_->mechanism()}};
     if (const auto agent = run_->agent_identity()) {
       run["agent"] = {{"pid", agent->pid}, {"alive", run_->agent_alive()}};
     }

@@ -11,9 +11,9 @@ namespace bulkhead::os {
 
 using Stream = asio::local::stream_protocol::socket;
 
-// A listening local socket that only this user can reach. Replaces one that is left at `path`: the caller knows that nobody
-// serves it any more. As a plain handle it can be handed down; a Listener's own socket must not be, since epoll would go on
-// reporting events of the copy after this process has closed its own.
+// A listening local socket that only this user can reach. Replaces one that is left at `path`: the caller knows that
+// nobody serves it any more. As a plain handle it can be handed down; a Listener's own socket must not be, since epoll
+// would go on reporting events of the copy after this process has closed its own.
 Result<UniqueHandle> listen_on(const std::filesystem::path& path);
 
 class Listener {

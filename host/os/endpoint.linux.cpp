@@ -26,7 +26,7 @@ Result<void> check_length(const std::filesystem::path& path) {
 
 Result<UniqueHandle> listen_on(const std::filesystem::path& path) {
   CHECKED(check_length(path));
-  struct stat info {};
+  struct stat info{};
   if (::lstat(path.c_str(), &info) == 0 && S_ISSOCK(info.st_mode)) ::unlink(path.c_str());
   const std::string what = "listen on '" + path.string() + "'";
   UniqueHandle handle(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));

@@ -69,6 +69,7 @@ struct Spawn {
   Output out{};
   Output err{};
   std::vector<RawHandle> inherit{};  // the same numbers in the child; every other handle is closed
+  RawHandle cgroup = no_handle;      // Linux: of a cgroup.procs, open for writing; entered before the program begins
   enum class Place { own_session, own_group, group_of };
   Place place = Place::own_group;
   std::int64_t group = 0;  // group_of: the group to join

@@ -21,8 +21,9 @@ struct ChildError {
   int number;
   int stage;
 };
-enum Stage : int { stage_group, stage_stdio, stage_cwd, stage_exec };
-constexpr std::array stage_names{"enter the process group", "redirect output", "change directory", "execute"};
+enum Stage : int { stage_group, stage_cgroup, stage_stdio, stage_cwd, stage_exec };
+constexpr std::array stage_names{"enter the process group", "enter the cgroup", "redirect output", "change directory",
+                                 "execute"};
 
 Result<UniqueHandle> open_output(const Output& output) {
   switch (output.to) {
@@ -93,6 +94,9 @@ Result<Prepared> prepare(const Spawn& spec) {
                       : spec.place == Spawn::Place::own_group ? ::setpgid(0, 0) == 0
                                                               : ::setpgid(0, static_cast<pid_t>(spec.group)) == 0;
   if (!placed) give_up(report, errno, stage_group);
+  if (spec.cgroup != no_handle && ::write(static_cast<int>(spec.cgroup), "0", 1) != 1) {
+    give_up(report, errno, stage_cgroup);
+  }
   if (::dup2(static_cast<int>(p.null.get()), 0) < 0 || ::dup2(static_cast<int>(p.out.get()), 1) < 0 ||
       ::dup2(static_cast<int>(p.err.get()), 2) < 0) {
     give_up(report, errno, stage_stdio);

@@ -42,6 +42,7 @@ struct Beginning {
   std::string vm;
   std::string boot_id;
   std::string runtime_directory;  // of this run
+  std::string cgroup{};           // of this run; empty: none
   std::string driver_library;
   Json manifest;  // the driver's declaration, as it was when the run began
   Json spec;      // the VM's, with absolute paths

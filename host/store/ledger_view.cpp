@@ -100,6 +100,7 @@ Json to_json(const Beginning& b) {
           {"vm", b.vm},
           {"boot_id", b.boot_id},
           {"runtime_directory", b.runtime_directory},
+          {"cgroup", b.cgroup},
           {"driver_library", b.driver_library},
           {"manifest", b.manifest},
           {"spec", b.spec}};
@@ -116,6 +117,7 @@ Result<Beginning> beginning_from_json(const Json& json) {
   TRY(b.vm, string_at(json, "vm"));
   TRY(b.boot_id, string_at(json, "boot_id"));
   TRY(b.runtime_directory, string_at(json, "runtime_directory"));
+  b.cgroup = string_or(json, "cgroup");
   TRY(b.driver_library, string_at(json, "driver_library"));
   TRY(b.manifest, object_at(json, "manifest"));
   TRY(b.spec, object_at(json, "spec"));
