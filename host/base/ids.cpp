@@ -17,7 +17,7 @@ bool reserved_on_windows(std::string_view name) {
   const std::string_view stem = name.substr(0, name.find('.'));
   constexpr std::array<std::string_view, 4> devices{"con", "prn", "aux", "nul"};
   if (std::ranges::find(devices, stem) != devices.end()) return true;
-  return stem.size() == 4 && (stem.starts_with("com") || stem.starts_with("lpt")) && stem[3] >= '1' && stem[3] <= '9';
+  return stem.size() == 4 && (stem.starts_with("com") || stem.starts_with("lpt")) && stem[3] >= '0' && stem[3] <= '9';
 }
 
 std::string lowered(std::string_view text) {
@@ -46,7 +46,7 @@ Result<VmName> VmName::parse(std::string_view text) {
       std::ranges::all_of(text, [](char c) { return lower_alnum(c) || c == '.' || c == '_' || c == '-'; });
   if (!letters) {
     const std::string lower = lowered(text);
-    if (parse(lower)) return bad("upper-case letters are not allowed", "use '" + lower + "'");
+    if (lower != text && parse(lower)) return bad("upper-case letters are not allowed", "use '" + lower + "'");
     return bad("only the characters a-z 0-9 . _ - are allowed", "use a name such as 'dev-1'");
   }
   if (!lower_alnum(text.front()) || !lower_alnum(text.back())) {

@@ -1,6 +1,7 @@
 #include "base/json.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace bulkhead {
 
@@ -21,6 +22,29 @@ std::string cause_of(std::string_view what) {
   return std::string(colon == std::string_view::npos ? what : what.substr(colon + 2));
 }
 
+// None of our documents is nested deeper than ten levels, and copying or writing a value takes stack for each.
+constexpr int max_depth = 64;
+
+// The byte, counted from 1, at which a document becomes deeper than max_depth; nothing when it never does.
+std::optional<std::size_t> too_deep_at(std::string_view text) {
+  int depth = 0;
+  bool in_string = false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (in_string) {
+      if (c == '\\') ++i;
+      if (c == '"') in_string = false;
+    } else if (c == '"') {
+      in_string = true;
+    } else if (c == '[' || c == '{') {
+      if (++depth > max_depth) return i + 1;
+    } else if (c == ']' || c == '}') {
+      --depth;
+    }
+  }
+  return std::nullopt;
+}
+
 template <class T>
 Result<T> mistyped(const char* key, const char* type) {
   return fail(Code::invalid, std::string("read '") + key + "': not " + type);
@@ -29,11 +53,16 @@ Result<T> mistyped(const char* key, const char* type) {
 }  // namespace
 
 Result<Json> parse_json(std::string_view text, std::string_view what) {
+  const std::string parse = "parse '" + std::string(what) + "': ";
+  if (const auto byte = too_deep_at(text)) {
+    return fail(Code::invalid, parse + place_of(text, *byte) + ": nested deeper than " + std::to_string(max_depth) + " levels");
+  }
   try {
     return Json::parse(text);
   } catch (const Json::parse_error& e) {
-    return fail(Code::invalid,
-                "parse '" + std::string(what) + "': " + place_of(text, e.byte) + ": " + cause_of(e.what()));
+    return fail(Code::invalid, parse + place_of(text, e.byte) + ": " + cause_of(e.what()));
+  } catch (const Json::exception& e) {  // a number that is too large, which the library reports without its place
+    return fail(Code::invalid, parse + cause_of(e.what()));
   }
 }
 
@@ -46,6 +75,10 @@ Result<std::string> string_at(const Json& object, const char* key) {
 Result<std::int64_t> integer_at(const Json& object, const char* key) {
   const auto it = object.find(key);
   if (it == object.end() || !it->is_number_integer()) return mistyped<std::int64_t>(key, "an integer");
+  // Read as it is, a number from 2^63 on would become a negative one: a pid of -1.
+  if (it->is_number_unsigned() && !std::in_range<std::int64_t>(it->get<std::uint64_t>())) {
+    return mistyped<std::int64_t>(key, "an integer of 64 bits");
+  }
   return it->get<std::int64_t>();
 }
 

@@ -110,6 +110,23 @@ std::string plain(std::string text) {
   return text;
 }
 
+// std::regex takes stack for each character that it looks at: a pattern and a text of some 100,000 end the program. No text
+// in our documents is longer than a path.
+constexpr std::size_t longest_text = 4096;
+
+void find_long_texts(const Json& value, const std::string& pointer, std::vector<Problem>& problems) {
+  if (value.is_string()) {
+    const std::size_t size = value.get_ref<const std::string&>().size();
+    if (size <= longest_text) return;
+    problems.push_back({pointer, "has " + std::to_string(size) + " bytes, at most 4096 are allowed", {}});
+  } else if (value.is_object()) {
+    for (const auto& [key, child] : value.items()) find_long_texts(child, pointer + "/" + escaped(key), problems);
+  } else if (value.is_array()) {
+    std::size_t index = 0;
+    for (const Json& child : value) find_long_texts(child, pointer + "/" + std::to_string(index++), problems);
+  }
+}
+
 // Collects problems, each place and reason once.
 class Report {
  public:
@@ -209,6 +226,9 @@ Result<Schema> Schema::compile(Json document, std::string_view what) {
 }
 
 std::vector<Problem> Schema::check(const Json& value, std::string_view prefix) const {
+  std::vector<Problem> long_texts;
+  find_long_texts(value, std::string(prefix), long_texts);
+  if (!long_texts.empty()) return long_texts;
   valijson::ValidationResults results;
   valijson::Validator validator(valijson::Validator::kStrongTypes);
   const valijson::adapters::NlohmannJsonAdapter adapter(value);

@@ -144,8 +144,27 @@ Result<Json> Daemon::create(const Json& body) {
   return vm->info();
 }
 
+// The kernel's locks decide, also between homes; but only here it is known whose disk it is.
+Result<void> Daemon::check_disks(const Vm& vm) const {
+  for (const auto& [name, other] : vms_) {
+    if (name == vm.name() || !other->has_run()) continue;
+    for (const store::Disk& theirs : other->spec().disks) {
+      for (const store::Disk& ours : vm.spec().disks) {
+        std::error_code ignored;
+        const bool same = ours.path == theirs.path || std::filesystem::equivalent(ours.path, theirs.path, ignored);
+        if (!same || (ours.readonly && theirs.readonly)) continue;
+        return fail(Code::busy,
+                    "start '" + vm.name().str() + "': disk '" + ours.path + "' is in use by '" + name.str() + "'",
+                    "stop '" + name.str() + "' first, or make the disk read-only in both");
+      }
+    }
+  }
+  return {};
+}
+
 Task<Result<Json>> Daemon::start(std::shared_ptr<Vm> vm, Json body) {
   if (ending_) co_return fail(Code::unavailable, "start '" + vm->name().str() + "': the host is stopping");
+  if (auto free = check_disks(*vm); !free) co_return std::unexpected(free.error());
   const Deadline deadline = deadline_of(body, start_time);
   co_return co_await vm->start(deadline);
 }

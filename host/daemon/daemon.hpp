@@ -32,6 +32,7 @@ class Daemon {
   Task<Result<Json>> stop_host(Json body);
   Task<std::size_t> stop_all(Deadline deadline);
   Result<std::shared_ptr<Vm>> find(const std::string& name) const;
+  Result<void> check_disks(const Vm& vm) const;
   Json list() const;
   Json drivers() const;
   Json describe() const;

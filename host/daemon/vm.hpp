@@ -37,6 +37,9 @@ class Vm : public std::enable_shared_from_this<Vm> {
 
   const VmName& name() const { return record_.spec.name; }
   State state() const { return state_; }
+  const store::VmSpec& spec() const { return record_.spec; }
+  // True: something of a run may exist, and hold its locks.
+  bool has_run() const { return run_ != nullptr; }
   Json summary() const;
   Json info() const;
 
