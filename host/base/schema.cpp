@@ -1,6 +1,7 @@
 #include "base/schema.hpp"
 
 #include <algorithm>
+#include <regex>
 #include <set>
 #include <valijson/adapters/nlohmann_json_adapter.hpp>
 #include <valijson/schema.hpp>
@@ -127,6 +128,19 @@ void find_long_texts(const Json& value, const std::string& pointer, std::vector<
   }
 }
 
+// valijson reads patterns when it first uses them. Throws what std::regex throws.
+void try_patterns(const Json& schema) {
+  if (schema.is_object()) {
+    if (const auto it = schema.find("pattern"); it != schema.end() && it->is_string()) std::regex(it->get<std::string>());
+    if (const auto it = schema.find("patternProperties"); it != schema.end() && it->is_object()) {
+      for (const auto& [pattern, unused] : it->items()) std::regex{pattern};
+    }
+  }
+  if (schema.is_structured()) {
+    for (const Json& child : schema) try_patterns(child);
+  }
+}
+
 // Collects problems, each place and reason once.
 class Report {
  public:
@@ -219,6 +233,7 @@ Result<Schema> Schema::compile(Json document, std::string_view what) {
     valijson::SchemaParser parser(valijson::SchemaParser::kDraft7);
     const valijson::adapters::NlohmannJsonAdapter adapter(document);
     parser.populateSchema(adapter, *compiled);
+    try_patterns(document);
     return Schema{std::move(document), std::move(compiled)};
   } catch (const std::exception& e) {
     return fail(Code::invalid, "compile schema '" + std::string(what) + "': " + e.what());

@@ -25,6 +25,7 @@ struct Arguments {
   std::string source = "console";
   bool force = false;
   bool keep_vms = false;
+  bool dry_run = false;
 };
 
 using Verb = std::function<Result<int>(const Link&, const Common&)>;
@@ -84,6 +85,7 @@ class CommandLine {
     CLI::App* stop_command = vm_verb("stop", "Stop a VM, prove that nothing of it is left, and report",
                                      [this](const Link& l, const Common& c) { return stop_vm(l, c); });
     stop_command->add_flag("--force", a_.force, "Do not ask the guest; overtakes whatever is under way");
+    stop_command->add_flag("--dry-run", a_.dry_run, "Only print what would be done");
     stop_command->add_option("--grace", a_.grace, "How long the guest may take, for example 10s");
     add_timeout(stop_command, "Wait no longer than this; the stop goes on");
     CLI::App* remove_command =
@@ -120,7 +122,7 @@ class CommandLine {
   }
 
   Result<int> stop_vm(const Link& link, const Common& common) {
-    StopOptions options{.force = flag(a_.force)};
+    StopOptions options{.force = flag(a_.force), .dry_run = flag(a_.dry_run)};
     if (!a_.grace.empty()) {
       TRY(options.grace, parse_duration(a_.grace));
     }

@@ -150,8 +150,9 @@ std::string render_evidence(const Json& report) {
 std::string render_survivors(const Json& report) {
   std::string text;
   for (const Json& s : list_at(report, "survivors")) {
-    text += fmt::format("  pid {} {} (state {})\n", integer_or(s, "pid", 0), safe(string_or(s, "name")),
-                        string_or(s, "state"));
+    const std::string waits = string_or(s, "waits_for");
+    text += fmt::format("  pid {} {} (state {}{})\n", integer_or(s, "pid", 0), safe(string_or(s, "name")),
+                        string_or(s, "state"), waits.empty() ? "" : ", waits in " + safe(waits));
   }
   return text;
 }
@@ -176,6 +177,24 @@ std::string render_stop(const Json& report) {
   if (!list_at(report, "survivors").empty()) {
     text += "still alive, so its locks and files are kept; try again: bulkhead stop --force " + vm + "\n" +
             render_survivors(report);
+  }
+  return text;
+}
+
+std::string render_plan(const Json& plan) {
+  const std::string vm = string_or(plan, "vm");
+  if (list_at(plan, "rungs").empty())
+    return fmt::format("'{}' is {}: a stop would do nothing\n", vm, string_or(plan, "state"));
+  std::vector<Row> rows;
+  for (const Json& rung : list_at(plan, "rungs")) {
+    rows.push_back({"  " + string_or(rung, "rung"), "up to " + render(milliseconds{integer_or(rung, "at_most_ms", 0)}),
+                    string_or(rung, "what")});
+  }
+  std::string text = fmt::format("a stop of '{}' would climb, as far as it needs:\n", vm) + table(rows);
+  text += fmt::format("disks after force: {}; blast radius: {}\n", string_or(plan, "disks_after_force"),
+                      string_or(plan, "blast_radius"));
+  for (const Json& p : list_at(plan, "processes")) {
+    text += fmt::format("  pid {} {}\n", integer_or(p, "pid", 0), safe(string_or(p, "name")));
   }
   return text;
 }

@@ -12,6 +12,7 @@ std::string render_list(const Json& vms);
 std::string render_info(const Json& vm);
 // Fits a screen: what happened, in plain words.
 std::string render_stop(const Json& report);
+std::string render_plan(const Json& plan);
 std::string render_drivers(const Json& drivers);
 std::string render_host(const Json& host);
 

@@ -93,6 +93,12 @@ Result<int> stop(const Link& link, const Common& common, const std::string& name
   TRY(std::string path, vm_path(name));
   Json body{{"force", on(options.force)}};
   if (options.grace) body["grace_ms"] = options.grace->count();
+  if (on(options.dry_run)) {
+    body["dry_run"] = true;
+    TRY(const Json plan, call(link, {.method = "POST", .path = path + "/stop", .body = std::move(body)}, after(quick)));
+    show(common, plan, render_plan(plan));
+    return 0;
+  }
   auto report = call(link, {.method = "POST", .path = path + "/stop", .body = std::move(body)},
                      after(common.timeout.value_or(stop_time)));
   if (!report) return std::unexpected(waiting_ended(report.error(), "stop '" + name + "'"));

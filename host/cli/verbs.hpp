@@ -20,6 +20,7 @@ struct Common {
 struct StopOptions {
   Flag force = Flag::off;
   std::optional<milliseconds> grace{};
+  Flag dry_run = Flag::off;
 };
 
 Result<int> create(const Link& link, const Common& common, const std::string& file);

@@ -175,6 +175,7 @@ Task<Result<Json>> Daemon::stop(std::shared_ptr<Vm> vm, Json body) {
   if (body.contains("grace_ms")) {
     request.grace = std::clamp(milliseconds{integer_or(body, "grace_ms", 0)}, milliseconds{0}, longest);
   }
+  if (on(flag_or(body, "dry_run", Flag::off))) co_return co_await vm->plan_stop(request);
   co_return co_await vm->stop(request);
 }
 

@@ -3,6 +3,7 @@
 #include <chrono>
 
 #include "base/timestamp.hpp"
+#include "os/process_table.hpp"
 
 namespace bulkhead::daemon {
 
@@ -15,8 +16,11 @@ std::int64_t ms_between(Clock::time_point from, Clock::time_point to) {
 Json survivors_json(const std::vector<contain::Member>& survivors) {
   Json list = Json::array();
   for (const contain::Member& m : survivors) {
-    list.push_back(
-        {{"pid", m.identity.pid}, {"name", m.name}, {"state", std::string(1, m.state)}, {"found_by", m.found_by}});
+    list.push_back({{"pid", m.identity.pid},
+                    {"name", m.name},
+                    {"state", std::string(1, m.state)},
+                    {"waits_for", os::waits_for(m.identity.pid)},
+                    {"found_by", m.found_by}});
   }
   return list;
 }

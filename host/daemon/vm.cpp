@@ -213,6 +213,34 @@ Task<void> Vm::climb(std::shared_ptr<Run> run, std::shared_ptr<stop::Climber> cl
   changed_.notify();
 }
 
+Task<Result<Json>> Vm::plan_stop(StopRequest request) {
+  const auto self = shared_from_this();
+  Json json{
+      {"vm", name().str()}, {"state", daemon::name(state_)}, {"rungs", Json::array()}, {"processes", Json::array()}};
+  if (!run_) co_return json;
+  const stop::Plan planned = plan(request);
+  const Json declared = run_->manifest().value("kill", Json::object());
+  const auto add = [&json](stop::Rung rung, std::optional<Duration> time, const std::string& what) {
+    if (!time) return;
+    const auto ms = std::chrono::duration_cast<milliseconds>(*time).count();
+    json["rungs"].push_back({{"rung", stop::name(rung)}, {"at_most_ms", ms}, {"what", what}});
+  };
+  add(stop::Rung::ask, planned.ask, string_or(declared, "graceful"));
+  add(stop::Rung::force, planned.force, string_or(declared, "forced"));
+  add(stop::Rung::kill, planned.kill, "kill the agent, then offline stop: " + string_or(declared, "offline_stop"));
+  add(stop::Rung::prove, planned.prove, "census, cgroup, the agent's children, the driver");
+  add(stop::Rung::clean, planned.clean, "the driver's cleanup, then the artifacts in reverse order");
+  json["disks_after_force"] = string_or(declared, "disk_safety");
+  json["blast_radius"] = string_or(declared, "forced_blast_radius");
+  auto run = run_;
+  auto members = co_await run->members();
+  if (!members) co_return std::unexpected(members.error());
+  for (const contain::Member& m : *members) {
+    json["processes"].push_back({{"pid", m.identity.pid}, {"name", m.name}, {"found_by", m.found_by}});
+  }
+  co_return json;
+}
+
 Task<Result<Json>> Vm::stop(StopRequest request) {
   const auto self = shared_from_this();
   if (state_ == State::lost) {

@@ -35,6 +35,9 @@ class Vm : public std::enable_shared_from_this<Vm> {
   // The report. A stop goes on when its caller goes away. busy: it is lost.
   Task<Result<Json>> stop(StopRequest request);
 
+  // What a stop would do now: the rungs with their times, and the processes that are there. Nothing is done.
+  Task<Result<Json>> plan_stop(StopRequest request);
+
   const VmName& name() const { return record_.spec.name; }
   State state() const { return state_; }
   const store::VmSpec& spec() const { return record_.spec; }

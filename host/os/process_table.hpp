@@ -25,6 +25,9 @@ Result<ProcessInfo> process_info(std::int64_t pid);
 // Every process that can be seen. Not atomic: what forks while it is taken can be missed.
 Result<std::vector<ProcessInfo>> process_table();
 
+// The kernel function that a process sleeps in ("futex_wait", "pipe_read"); "" when it runs or may not be known.
+std::string waits_for(std::int64_t pid);
+
 // The value of `key` in the environment that the process was started with; nothing when it has none or may not be read.
 std::optional<std::string> environment_value(std::int64_t pid, const std::string& key);
 

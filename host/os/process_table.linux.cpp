@@ -69,6 +69,11 @@ Result<std::vector<ProcessInfo>> process_table() {
   return all;
 }
 
+std::string waits_for(std::int64_t pid) {
+  const auto text = read_file(proc_path(pid, "wchan"));
+  return text && *text != "0" ? *text : "";
+}
+
 std::optional<std::string> environment_value(std::int64_t pid, const std::string& key) {
   const auto text = read_file(proc_path(pid, "environ"));
   if (!text) return std::nullopt;
