@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include <utility>
 
+#include "base/failpoint.hpp"
 #include "bulkhead/kill_semantics.hpp"
 
 #include "catalogue/manifest.hpp"
@@ -191,6 +192,7 @@ Task<Result<Json>> Agent::start(Deadline deadline) {
 }
 
 Task<Result<Json>> Agent::force(Deadline deadline) {
+  failpoint("force");
   // First the seal: what is killed must not be started again by a start that still runs.
   children_.seal();
   driver_thread_.cancel();

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "agent/agent.hpp"
+#include "base/failpoint.hpp"
 #include "catalogue/manifest.hpp"
 #include "driver/loader.hpp"
 #include "os/file.hpp"
@@ -80,6 +81,7 @@ int main(int argc, char** argv) {
   app.add_option("--write", arguments.write, "Write it to this file instead");
   CLI11_PARSE(app, argc, argv);
   // The daemon, or a client behind it, may go away while it is answered.
+  failpoint_program("agent");
   std::signal(SIGPIPE, SIG_IGN);
   try {
     const auto done = arguments.describe.empty() ? agent::run(arguments) : agent::describe(arguments);

@@ -47,18 +47,19 @@ Scope::Scope(asio::any_io_executor executor, Log log)
 
 void Scope::spawn(std::string name, Task<void> task) {
   ++state_->running;
-  asio::co_spawn(executor_, std::move(task), [state = state_, name = std::move(name)](const std::exception_ptr& failure) {
-    --state->running;
-    state->changed.notify();
-    if (!failure) return;
-    try {
-      std::rethrow_exception(failure);
-    } catch (const std::exception& e) {
-      state->log.error("task '" + name + "' ended with an exception, which is a bug: " + e.what());
-    } catch (...) {
-      state->log.error("task '" + name + "' ended with an unknown exception, which is a bug");
-    }
-  });
+  asio::co_spawn(executor_, std::move(task),
+                 [state = state_, name = std::move(name)](const std::exception_ptr& failure) {
+                   --state->running;
+                   state->changed.notify();
+                   if (!failure) return;
+                   try {
+                     std::rethrow_exception(failure);
+                   } catch (const std::exception& e) {
+                     state->log.error("task '" + name + "' ended with an exception, which is a bug: " + e.what());
+                   } catch (...) {
+                     state->log.error("task '" + name + "' ended with an unknown exception, which is a bug");
+                   }
+                 });
 }
 
 Task<bool> Scope::join(Deadline deadline) {

@@ -55,7 +55,8 @@ Result<T> mistyped(const char* key, const char* type) {
 Result<Json> parse_json(std::string_view text, std::string_view what) {
   const std::string parse = "parse '" + std::string(what) + "': ";
   if (const auto byte = too_deep_at(text)) {
-    return fail(Code::invalid, parse + place_of(text, *byte) + ": nested deeper than " + std::to_string(max_depth) + " levels");
+    return fail(Code::invalid,
+                parse + place_of(text, *byte) + ": nested deeper than " + std::to_string(max_depth) + " levels");
   }
   try {
     return Json::parse(text);

@@ -6,6 +6,8 @@
 #include <spdlog/sinks/stdout_sinks.h>
 #include <string>
 
+#include "base/utf8_path.hpp"
+
 namespace bulkhead {
 
 namespace {
@@ -62,9 +64,9 @@ std::string_view name(LogLevel level) {
 
 Result<Log> Log::to_file(const std::filesystem::path& file, LogLevel level) {
   try {
-    return Log{make(std::make_shared<spdlog::sinks::basic_file_sink_mt>(file.string()), level)};
+    return Log{make(std::make_shared<spdlog::sinks::basic_file_sink_mt>(file.native()), level)};
   } catch (const spdlog::spdlog_ex& e) {
-    return fail(Code::io, "open log '" + file.string() + "': " + e.what());
+    return fail(Code::io, "open log '" + utf8(file) + "': " + e.what());
   }
 }
 

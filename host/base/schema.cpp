@@ -111,8 +111,8 @@ std::string plain(std::string text) {
   return text;
 }
 
-// std::regex takes stack for each character that it looks at: a pattern and a text of some 100,000 end the program. No text
-// in our documents is longer than a path.
+// std::regex takes stack for each character that it looks at: a pattern and a text of some 100,000 end the program. No
+// text in our documents is longer than a path.
 constexpr std::size_t longest_text = 4096;
 
 void find_long_texts(const Json& value, const std::string& pointer, std::vector<Problem>& problems) {
@@ -131,7 +131,8 @@ void find_long_texts(const Json& value, const std::string& pointer, std::vector<
 // valijson reads patterns when it first uses them. Throws what std::regex throws.
 void try_patterns(const Json& schema) {
   if (schema.is_object()) {
-    if (const auto it = schema.find("pattern"); it != schema.end() && it->is_string()) std::regex(it->get<std::string>());
+    if (const auto it = schema.find("pattern"); it != schema.end() && it->is_string())
+      std::regex(it->get<std::string>());
     if (const auto it = schema.find("patternProperties"); it != schema.end() && it->is_object()) {
       for (const auto& [pattern, unused] : it->items()) std::regex{pattern};
     }

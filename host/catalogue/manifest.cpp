@@ -71,11 +71,12 @@ Result<std::uint32_t> named_at(const Json& json, const char* key, const Names& n
 }
 
 Result<std::vector<std::string>> strings_at(const Json& json, const char* key) {
+  const auto it = json.find(key);
+  const bool strings = it != json.end() && it->is_array() &&
+                       std::ranges::all_of(*it, [](const Json& entry) { return entry.is_string(); });
+  if (!strings) return fail(Code::invalid, std::string("read '") + key + "': not a list of strings");
   std::vector<std::string> list;
-  for (const Json& entry : json.value(key, Json::array())) {
-    if (!entry.is_string()) return fail(Code::invalid, std::string("read '") + key + "': not a list of strings");
-    list.push_back(entry.get<std::string>());
-  }
+  for (const Json& entry : *it) list.push_back(entry.get<std::string>());
   return list;
 }
 

@@ -12,11 +12,26 @@ namespace {
 
 using Row = std::vector<std::string>;
 
-std::string table(const std::vector<Row>& rows) {
+// Terminal escapes in what a guest, a driver or a file said stay harmless: no control character is left, neither those
+// of one byte nor U+0080 to U+009F, of which one begins a command for the terminal too.
+std::string safe(std::string text) {
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto c = static_cast<unsigned char>(text[i]);
+    const auto next = i + 1 < text.size() ? static_cast<unsigned char>(text[i + 1]) : 0U;
+    if (c < 0x20 || c == 0x7f) text[i] = ' ';
+    if (c == 0xc2 && next >= 0x80 && next <= 0x9f) text.replace(i, 2, " ");
+  }
+  return text;
+}
+
+std::string table(std::vector<Row> rows) {
   std::vector<std::size_t> widths;
-  for (const Row& row : rows) {
+  for (Row& row : rows) {
     widths.resize(std::max(widths.size(), row.size()));
-    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+    for (std::size_t i = 0; i < row.size(); ++i) {
+      row[i] = safe(std::move(row[i]));
+      widths[i] = std::max(widths[i], row[i].size());
+    }
   }
   std::string text;
   for (const Row& row : rows) {
@@ -28,18 +43,11 @@ std::string table(const std::vector<Row>& rows) {
   return text;
 }
 
-// Terminal escapes in what a guest or a driver said stay harmless.
-std::string safe(std::string text) {
-  for (char& c : text) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
-  }
-  return text;
-}
-
 std::string memory_text(const Json& vm) {
   const auto bytes = integer_or(vm, "memory_bytes", 0);
   if (bytes % (1LL << 30) == 0) return fmt::format("{}GiB", bytes >> 30);
-  return fmt::format("{}MiB", bytes >> 20);
+  if (bytes % (1LL << 20) == 0) return fmt::format("{}MiB", bytes >> 20);
+  return fmt::format("{}KiB", bytes >> 10);
 }
 
 std::string counted(std::size_t number, const char* one, const char* many) {
@@ -69,7 +77,7 @@ std::string render_list(const Json& vms) {
   for (const Json& vm : list_at(vms, "vms")) {
     rows.push_back({string_or(vm, "name"), string_or(vm, "state"), string_or(vm, "driver"),
                     vm.contains("cpus") ? std::to_string(integer_or(vm, "cpus", 0)) : "",
-                    vm.contains("memory_bytes") ? memory_text(vm) : "", safe(string_or(vm, "why"))});
+                    vm.contains("memory_bytes") ? memory_text(vm) : "", string_or(vm, "why")});
   }
   if (rows.size() == 1) return "no VMs; create one with: bulkhead create FILE\n";
   return table(rows);
@@ -80,7 +88,7 @@ std::string render_info(const Json& vm) {
                         {"driver", string_or(vm, "driver")},  {"cpus", std::to_string(integer_or(vm, "cpus", 0))},
                         {"memory", memory_text(vm)},          {"created", string_or(vm, "created_at")},
                         {"files", string_or(vm, "directory")}};
-  if (vm.contains("why")) rows.push_back({"why", safe(string_or(vm, "why"))});
+  if (vm.contains("why")) rows.push_back({"why", string_or(vm, "why")});
   const Json run = object_at(vm, "run").value_or(Json::object());
   if (!run.empty()) {
     rows.push_back({"containment", string_or(run, "containment")});
@@ -90,18 +98,18 @@ std::string render_info(const Json& vm) {
     const Json leader = object_at(run, "leader").value_or(Json::object());
     if (!leader.empty()) rows.push_back({"process", fmt::format("pid {}", integer_or(leader, "pid", 0))});
     const Json said = object_at(run, "driver_says").value_or(Json::object());
-    if (said.contains("accelerator")) rows.push_back({"accelerator", safe(string_or(said, "accelerator"))});
+    if (said.contains("accelerator")) rows.push_back({"accelerator", string_or(said, "accelerator")});
     const Json kill = object_at(run, "kill").value_or(Json::object());
     rows.push_back({"forced stop", fmt::format("{}, within {}; disks afterwards: {}", string_or(kill, "forced"),
                                                render(milliseconds{integer_or(kill, "forced_deadline_ms", 0)}),
                                                string_or(kill, "disk_safety"))});
   }
   for (const Json& warning : list_at(vm, "warnings")) {
-    if (warning.is_string()) rows.push_back({"warning", safe(warning.get<std::string>())});
+    if (warning.is_string()) rows.push_back({"warning", warning.get<std::string>()});
   }
   if (const auto last = object_at(vm, "last_stop")) {
     rows.push_back({"last stop", fmt::format("{} at {}, by {}: {}", string_or(*last, "outcome"), string_or(*last, "at"),
-                                             string_or(*last, "rung"), safe(string_or(*last, "reason")))});
+                                             string_or(*last, "rung"), string_or(*last, "reason"))});
   }
   return table(rows);
 }
@@ -113,7 +121,7 @@ std::string render_rungs(const Json& report) {
   for (const Json& rung : list_at(report, "rungs")) {
     const auto took = integer_or(rung, "ended_ms", 0) - integer_or(rung, "began_ms", 0);
     rows.push_back({"  " + string_or(rung, "rung"), render(milliseconds{took}), string_or(rung, "outcome"),
-                    safe(string_or(rung, "detail"))});
+                    string_or(rung, "detail")});
   }
   return table(rows);
 }
@@ -125,8 +133,8 @@ std::string render_processes(const Json& report) {
       rows.push_back({"  ...", counted(list_at(report, "processes").size() - 12, "more", "more")});
       break;
     }
-    rows.push_back({"  " + string_or(p, "role"), fmt::format("pid {}", integer_or(p, "pid", 0)),
-                    safe(string_or(p, "name")), string_or(p, "ended")});
+    rows.push_back({"  " + string_or(p, "role"), fmt::format("pid {}", integer_or(p, "pid", 0)), string_or(p, "name"),
+                    string_or(p, "ended")});
   }
   return table(rows);
 }
@@ -134,7 +142,7 @@ std::string render_processes(const Json& report) {
 std::string render_artifacts(const Json& report) {
   std::vector<Row> rows;
   for (const Json& a : list_at(report, "artifacts")) {
-    rows.push_back({"  " + string_or(a, "kind"), safe(string_or(a, "path")), string_or(a, "outcome")});
+    rows.push_back({"  " + string_or(a, "kind"), string_or(a, "path"), string_or(a, "outcome")});
   }
   return table(rows);
 }
@@ -142,7 +150,7 @@ std::string render_artifacts(const Json& report) {
 std::string render_evidence(const Json& report) {
   std::vector<Row> rows;
   for (const Json& e : list_at(report, "evidence")) {
-    rows.push_back({"  " + string_or(e, "oracle") + ":", safe(string_or(e, "says"))});
+    rows.push_back({"  " + string_or(e, "oracle") + ":", string_or(e, "says")});
   }
   return table(rows);
 }
@@ -160,12 +168,13 @@ std::string render_survivors(const Json& report) {
 }  // namespace
 
 std::string render_stop(const Json& report) {
-  const std::string vm = string_or(report, "vm");
+  const std::string vm = safe(string_or(report, "vm"));
   if (on(flag_or(report, "already", Flag::off))) return fmt::format("'{}' is stopped already\n", vm);
   const std::string took = render(milliseconds{integer_or(report, "duration_ms", 0)});
   const bool stopped = string_or(report, "outcome") == "stopped";
-  std::string text = stopped ? fmt::format("'{}' is stopped: rung '{}', {}\n", vm, string_or(report, "rung"), took)
-                             : fmt::format("'{}' is STUCK after {}: {}\n", vm, took, safe(string_or(report, "why")));
+  std::string text = stopped
+                         ? fmt::format("'{}' is stopped: rung '{}', {}\n", vm, safe(string_or(report, "rung")), took)
+                         : fmt::format("'{}' is STUCK after {}: {}\n", vm, took, safe(string_or(report, "why")));
   text += render_rungs(report);
   if (const auto& p = list_at(report, "processes"); !p.empty()) {
     text += counted(p.size(), "process", "processes") + ":\n" + render_processes(report);
@@ -194,7 +203,7 @@ std::string render_plan(const Json& plan) {
   text += fmt::format("disks after force: {}; blast radius: {}\n", string_or(plan, "disks_after_force"),
                       string_or(plan, "blast_radius"));
   for (const Json& p : list_at(plan, "processes")) {
-    text += fmt::format("  pid {} {}\n", integer_or(p, "pid", 0), safe(string_or(p, "name")));
+    text += fmt::format("  pid {} {}\n", integer_or(p, "pid", 0), string_or(p, "name"));
   }
   return text;
 }
@@ -214,7 +223,7 @@ std::string render_drivers(const Json& drivers) {
   }
   if (rows.size() == 1) {
     for (const Json& folder : list_at(drivers, "folders")) {
-      if (folder.is_string()) text += "looked in " + folder.get<std::string>() + "\n";
+      if (folder.is_string()) text += "looked in " + safe(folder.get<std::string>()) + "\n";
     }
   }
   return text;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "api/server.hpp"
+#include "base/failpoint.hpp"
 #include "daemon/daemon.hpp"
 #include "os/file.hpp"
 #include "os/lock.hpp"
@@ -170,6 +171,7 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& e) {
     return app.exit(e) == 0 ? 0 : 2;
   }
+  failpoint_program("daemon");
   std::signal(SIGPIPE, SIG_IGN);
   try {
     const auto done = daemon::run(arguments);

@@ -6,6 +6,7 @@
 #include "bulkhead/kill_semantics.hpp"
 
 #include "api/client.hpp"
+#include "base/failpoint.hpp"
 #include "contain/cgroup.hpp"
 #include "os/endpoint.hpp"
 #include "os/file.hpp"
@@ -100,8 +101,9 @@ Result<void> Run::start_agent() {
                 std::to_string(lock_->handle()),
                 "--log-level",
                 std::string(name(surroundings_.log.level()))};
-  for (const char* key : {"PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TMPDIR", "TZ", "XDG_RUNTIME_DIR",
-                          "ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS"}) {
+  for (const char* key :
+       {"PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TMPDIR", "TZ", "XDG_RUNTIME_DIR", "ASAN_OPTIONS",
+        "UBSAN_OPTIONS", "TSAN_OPTIONS", failpoint_variable, failpoint_mark_variable}) {
     if (auto value = os::environment(key)) spawn.env[key] = *std::move(value);
   }
   spawn.err = {.to = os::Output::To::file, .path = paths_.agent_log.string()};
@@ -191,6 +193,7 @@ Task<Result<std::vector<contain::Member>>> Run::members() {
 
 Task<stop::Seen> Run::perform(stop::Rung rung, Deadline until) {
   const auto self = shared_from_this();  // the rung may be left while its work still runs
+  failpoint("rung." + std::string(stop::name(rung)));
   switch (rung) {
     case stop::Rung::ask: co_return co_await ask(until);
     case stop::Rung::force: co_return co_await force(until);
@@ -395,6 +398,7 @@ bool Run::remove_artifacts() {
   const std::filesystem::path root = beginning_.runtime_directory;
   for (auto it = view->artifacts.rbegin(); it != view->artifacts.rend(); ++it) {
     if (it->persistent) continue;
+    failpoint("clean");
     const std::filesystem::path path = it->path;
     std::error_code error;
     const bool there = std::filesystem::exists(std::filesystem::symlink_status(path, error));

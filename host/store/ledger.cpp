@@ -1,12 +1,15 @@
 #include "store/ledger.hpp"
 
+#include "base/failpoint.hpp"
 #include "store/ledger_codec.hpp"
 
 namespace bulkhead::store {
 
 Result<Ledger> Ledger::create(const std::filesystem::path& file, const Beginning& beginning) {
   // Written whole and put in place at once: a crash leaves the old, ended ledger or the new one.
+  failpoint("ledger.before");
   CHECKED(os::write_atomically(file, encode_line(record::begin(beginning))));
+  failpoint("ledger.after");
   TRY(auto append, os::AppendFile::open(file, os::AppendFile::If::exists));
   return Ledger{std::move(append)};
 }
@@ -27,6 +30,11 @@ Result<LedgerView> Ledger::read(const std::filesystem::path& file) {
   return view;
 }
 
-Result<void> Ledger::append(const Json& record) { return file_.append(encode_line(record)); }
+Result<void> Ledger::append(const Json& record) {
+  failpoint("ledger.before");
+  CHECKED(file_.append(encode_line(record)));
+  failpoint("ledger.after");
+  return {};
+}
 
 }  // namespace bulkhead::store

@@ -18,7 +18,7 @@ Result<Role> role_at(const Json& json) {
   for (const auto& [role, word] : roles) {
     if (word == text) return role;
   }
-  return fail(Code::unknown, "read ledger: unknown role '" + text + "'");
+  return fail(Code::unknown, "unknown role '" + text + "'");
 }
 
 Result<os::Identity> identity_at(const Json& json) {
@@ -108,8 +108,8 @@ Json to_json(const Beginning& b) {
 
 Result<Beginning> beginning_from_json(const Json& json) {
   if (integer_or(json, "version", 0) != 1) {
-    return fail(Code::incompatible, "read ledger: version " + std::to_string(integer_or(json, "version", 0)) +
-                                        " is not known to this program");
+    return fail(Code::incompatible,
+                "version " + std::to_string(integer_or(json, "version", 0)) + " is not known to this program");
   }
   TRY(const std::string run_text, string_at(json, "run"));
   TRY(RunId run, RunId::parse(run_text));
@@ -133,7 +133,14 @@ const RecordedProcess* LedgerView::last_of(Role role) const {
 
 Result<LedgerView> view_of(const std::vector<Json>& records) {
   LedgerView view;
-  for (const Json& json : records) CHECKED(apply(view, json));
+  for (const Json& json : records) {
+    auto applied = apply(view, json);
+    if (applied) continue;
+    // What is written in it can be read, and is not enough: nothing may be guessed from it.
+    Error error = within("read ledger: record '" + string_or(json, "type") + "'", std::move(applied).error());
+    if (error.code == Code::invalid) error.code = Code::unknown;
+    return std::unexpected(std::move(error));
+  }
   if (!view.beginning) return fail(Code::unknown, "read ledger: it has no beginning");
   return view;
 }

@@ -1,6 +1,9 @@
 #include "store/spec.hpp"
 
+#include <algorithm>
+
 #include "base/schema.hpp"
+#include "base/utf8_path.hpp"
 
 namespace bulkhead::store {
 
@@ -26,8 +29,12 @@ void check_name(const Json& document, std::vector<Problem>& problems) {
   if (const auto parsed = VmName::parse(*name); !parsed) add(problems, "/name", parsed.error());
 }
 
+// Where the schema has found a problem already, it has said enough.
 void check_sizes(const Json& document, std::vector<Problem>& problems) {
-  if (const auto memory = string_at(document, "memory")) {
+  const auto is_new = [&](std::string_view pointer) {
+    return std::ranges::none_of(problems, [&](const Problem& p) { return p.pointer == pointer; });
+  };
+  if (const auto memory = string_at(document, "memory"); memory && is_new("/memory")) {
     const auto bytes = parse_bytes(*memory);
     if (!bytes) {
       add(problems, "/memory", bytes.error());
@@ -36,7 +43,7 @@ void check_sizes(const Json& document, std::vector<Problem>& problems) {
     }
   }
   const Json stop = object_at(document, "stop").value_or(Json::object());
-  if (const auto grace = string_at(stop, "grace_period")) {
+  if (const auto grace = string_at(stop, "grace_period"); grace && is_new("/stop/grace_period")) {
     const auto duration = parse_duration(*grace);
     if (!duration) add(problems, "/stop/grace_period", duration.error());
   }
@@ -57,17 +64,17 @@ void check_boot(const Json& document, std::vector<Problem>& problems) {
 }
 
 // A NUL would cut a path or an argument short on its way to the hypervisor.
-void check_text(const Json& value, const std::string& pointer, std::vector<Problem>& problems) {
+void check_text(const Json& value, const Json::json_pointer& pointer, std::vector<Problem>& problems) {
   if (value.is_string() && value.get_ref<const std::string&>().find('\0') != std::string::npos) {
-    problems.push_back({pointer, "contains a NUL character", {}});
+    problems.push_back({pointer.to_string(), "contains a NUL character", {}});
   } else if (value.is_structured()) {
-    for (const auto& [key, child] : value.items()) check_text(child, pointer + "/" + key, problems);
+    for (const auto& [key, child] : value.items()) check_text(child, pointer / key, problems);
   }
 }
 
 std::string absolute(const std::string& path, const std::filesystem::path& folder) {
   if (path.empty()) return path;
-  return (folder / path).lexically_normal().string();
+  return utf8((folder / path_from_utf8(path)).lexically_normal());
 }
 
 }  // namespace
@@ -76,10 +83,9 @@ std::vector<Problem> check_spec(const Json& document) {
   std::vector<Problem> problems = spec_schema().check(document);
   if (!document.is_object()) return problems;
   check_name(document, problems);
-  const bool written_well = problems.empty();
-  if (written_well) check_sizes(document, problems);
+  check_sizes(document, problems);
   check_boot(document, problems);
-  check_text(document, "", problems);
+  check_text(document, Json::json_pointer(), problems);
   return problems;
 }
 
