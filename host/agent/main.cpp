@@ -40,7 +40,7 @@ Result<void> describe(const Arguments& arguments) {
     std::cout << text;
     return {};
   }
-  return os::write_atomically(std::filesystem::absolute(arguments.write), text);
+  return os::write_atomically(std::filesystem::absolute(arguments.write), text, os::Readable::by_everybody);
 }
 
 Result<void> run(const Arguments& arguments) {

@@ -17,8 +17,10 @@ Result<std::string> read_file(const std::filesystem::path& path);
 // The last `bytes` of a file; for showing logs.
 Result<std::string> read_tail(const std::filesystem::path& path, std::size_t bytes);
 
-// Old or new content, never half, also across a power loss. Mode 0600.
-Result<void> write_atomically(const std::filesystem::path& path, std::string_view content);
+enum class Readable { by_owner, by_everybody };
+// Old or new content, never half, also across a power loss. Writable by the owner only.
+Result<void> write_atomically(const std::filesystem::path& path, std::string_view content,
+                              Readable readable = Readable::by_owner);
 
 // Creates the directory with mode 0700, or checks one that is there: a real directory, owned by this user, and not
 // writable by others. denied: it is not, and the message says how to mend it. Parents are created as needed.

@@ -74,12 +74,15 @@ Result<std::string> read_tail(const std::filesystem::path& path, std::size_t byt
   return read_all(handle, path);
 }
 
-Result<void> write_atomically(const std::filesystem::path& path, std::string_view content) {
+Result<void> write_atomically(const std::filesystem::path& path, std::string_view content, Readable readable) {
   const std::filesystem::path fresh = path.string() + ".new";
   ::unlink(fresh.c_str());  // left by a writer that was killed
   auto written = [&]() -> Result<void> {
     TRY(const UniqueHandle handle, open_at(fresh, O_WRONLY | O_CREAT | O_EXCL));
     CHECKED(write_all(handle, content, fresh));
+    if (readable == Readable::by_everybody && ::fchmod(fd_of(handle), private_file | S_IRGRP | S_IROTH) != 0) {
+      return last_error("open '" + fresh.string() + "' to others");
+    }
     if (::fsync(fd_of(handle)) != 0) return last_error("sync '" + fresh.string() + "'");
     if (::rename(fresh.c_str(), path.c_str()) != 0) return last_error("rename '" + fresh.string() + "'");
     return {};
