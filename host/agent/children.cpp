@@ -43,7 +43,8 @@ Result<os::Spawn> Children::prepare(const Json& spec, store::Role role) const {
   os::Spawn spawn;
   TRY(spawn.argv, argv_of(spec));
   spawn.env = base_environment();
-  for (const auto& [key, value] : spec.value("env", Json::object()).items()) {
+  const Json wanted = spec.value("env", Json::object());  // items() keeps a reference to it
+  for (const auto& [key, value] : wanted.items()) {
     if (!value.is_string() || key.empty() || key.find('=') != std::string::npos) {
       return fail(Code::invalid, "spawn: env is not an object of strings");
     }

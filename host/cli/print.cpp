@@ -160,7 +160,7 @@ std::string render_survivors(const Json& report) {
   for (const Json& s : list_at(report, "survivors")) {
     const std::string waits = string_or(s, "waits_for");
     text += fmt::format("  pid {} {} (state {}{})\n", integer_or(s, "pid", 0), safe(string_or(s, "name")),
-                        string_or(s, "state"), waits.empty() ? "" : ", waits in " + safe(waits));
+                        safe(string_or(s, "state")), waits.empty() ? "" : ", waits in " + safe(waits));
   }
   return text;
 }
@@ -191,19 +191,19 @@ std::string render_stop(const Json& report) {
 }
 
 std::string render_plan(const Json& plan) {
-  const std::string vm = string_or(plan, "vm");
+  const std::string vm = safe(string_or(plan, "vm"));
   if (list_at(plan, "rungs").empty())
-    return fmt::format("'{}' is {}: a stop would do nothing\n", vm, string_or(plan, "state"));
+    return fmt::format("'{}' is {}: a stop would do nothing\n", vm, safe(string_or(plan, "state")));
   std::vector<Row> rows;
   for (const Json& rung : list_at(plan, "rungs")) {
     rows.push_back({"  " + string_or(rung, "rung"), "up to " + render(milliseconds{integer_or(rung, "at_most_ms", 0)}),
                     string_or(rung, "what")});
   }
   std::string text = fmt::format("a stop of '{}' would climb, as far as it needs:\n", vm) + table(rows);
-  text += fmt::format("disks after force: {}; blast radius: {}\n", string_or(plan, "disks_after_force"),
-                      string_or(plan, "blast_radius"));
+  text += fmt::format("disks after force: {}; blast radius: {}\n", safe(string_or(plan, "disks_after_force")),
+                      safe(string_or(plan, "blast_radius")));
   for (const Json& p : list_at(plan, "processes")) {
-    text += fmt::format("  pid {} {}\n", integer_or(p, "pid", 0), string_or(p, "name"));
+    text += fmt::format("  pid {} {}\n", integer_or(p, "pid", 0), safe(string_or(p, "name")));
   }
   return text;
 }

@@ -1,6 +1,7 @@
 #include "driver/loader.hpp"
 
 #include <boost/dll/shared_library.hpp>
+#include <vector>
 
 namespace bulkhead::driver {
 
@@ -28,14 +29,16 @@ Result<const bulkhead_entry*> load(const std::filesystem::path& library) {
   try {
     // The throwing overload: only it carries the loader's text. Everything is bound now, since a lazy bind would hide a
     // missing symbol until its first call.
-    auto* const loaded = new boost::dll::shared_library(
-        library, boost::dll::load_mode::rtld_now | boost::dll::load_mode::rtld_local);  // never unloaded, on purpose
-    if (!loaded->has(symbol)) {
+    // Never unloaded, on purpose: not even when this process ends, so that no code of a driver runs then.
+    static auto& loaded_ones = *new std::vector<boost::dll::shared_library>;
+    const boost::dll::shared_library& loaded =
+        loaded_ones.emplace_back(library, boost::dll::load_mode::rtld_now | boost::dll::load_mode::rtld_local);
+    if (!loaded.has(symbol)) {
       return fail(Code::invalid, what + ": it does not export " + symbol, "build it against the bulkhead SDK");
     }
-    const auto& entry = loaded->get<const bulkhead_entry>(symbol);
+    const auto& entry = loaded.get<const bulkhead_entry>(symbol);
     if (const auto checked = check(entry); !checked) return std::unexpected(within(what, checked.error()));
-    return &entry;  // NOLINT(clang-analyzer-cplusplus.NewDeleteLeaks): see above
+    return &entry;
   } catch (const std::exception& e) {
     return fail(Code::unavailable, what + ": " + e.what());
   }
