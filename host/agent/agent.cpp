@@ -9,9 +9,9 @@
 #include <unistd.h>
 #include <utility>
 
-#include "base/failpoint.hpp"
 #include "bulkhead/kill_semantics.hpp"
 
+#include "base/failpoint.hpp"
 #include "catalogue/manifest.hpp"
 #include "contain/containment.hpp"
 #include "driver/loader.hpp"
@@ -217,11 +217,11 @@ Task<Result<Json>> Agent::prove(Deadline deadline) {
   std::function<Result<std::vector<contain::Member>>()> work = [known] { return contain::members(known); };
   auto members = co_await on_thread(pool_.get_executor(), std::move(work));
   if (!members) co_return std::unexpected(members.error());
-  children_.reap();
+  note_exits();
   Json json = Json::object();
   json["members"] = members_json(*members);
   json["children"] = os::children() == os::Children::none ? "none" : "some";
-  if (instance_ && !driver_thread_.running()) {
+  if (!driver_thread_.running() && instance_) {  // in this order: a call that runs may be making it
     const Deadline until = std::min(deadline, Clock::now() + inspect_time);
     auto inspected = co_await call_driver(driver::Operation::inspect, Json::object(), until);
     json["inspect"] = inspected ? *inspected : Json{{"state", "unknown"}, {"error", inspected.error().what}};
@@ -229,19 +229,23 @@ Task<Result<Json>> Agent::prove(Deadline deadline) {
   co_return json;
 }
 
+void Agent::note_exits() {
+  for (const Children::Exited& exited : children_.reap()) {
+    if (auto written = ledger_.append(store::record::exited(exited.identity, exited.code, exited.signal)); !written) {
+      log_.error(written.error().what);
+    }
+    Json detail{{"role", store::name(exited.role)},
+                {"pid", exited.identity.pid},
+                {"code", exited.code},
+                {"signal", exited.signal}};
+    journal_.add("process-exited", std::move(detail));
+  }
+}
+
 Task<void> Agent::watch_children() {
   auto token = asio::as_tuple(asio::use_awaitable);
   for (;;) {
-    for (const Children::Exited& exited : children_.reap()) {
-      if (auto written = ledger_.append(store::record::exited(exited.identity, exited.code, exited.signal)); !written) {
-        log_.error(written.error().what);
-      }
-      Json detail{{"role", store::name(exited.role)},
-                  {"pid", exited.identity.pid},
-                  {"code", exited.code},
-                  {"signal", exited.signal}};
-      journal_.add("process-exited", std::move(detail));
-    }
+    note_exits();
     auto waited = co_await child_signals_.async_wait(token);
     if (std::get<0>(waited)) co_return;
   }
@@ -279,6 +283,7 @@ Task<void> Agent::leave() {
 void Agent::log(LogLevel level, const std::string& message) { log_.write(level, "driver: " + message); }
 
 void Agent::emit(const std::string& event, const Json& detail) {
+  if (!emitted_.allow(Clock::now())) return;
   log_.info("event " + event + " " + dump(detail));
   asio::post(context_, [this, event, detail] { journal_.add(event, detail); });
 }
@@ -326,6 +331,11 @@ Result<os::RawHandle> Agent::lock(const std::string& path, Sharing sharing) {
   return locks_.back().handle();
 }
 
-Result<void> Agent::save_state(const Json& state) { return ledger_.append(store::record::state(state)); }
+Result<void> Agent::save_state(const Json& state) {
+  constexpr std::size_t most = 4U << 20;  // of all states of a run: the ledger is read whole
+  saved_bytes_ += dump(state).size();
+  if (saved_bytes_ > most) return fail(Code::unavailable, "save state: more than 4 MiB in one run");
+  return ledger_.append(store::record::state(state));
+}
 
 }  // namespace bulkhead::agent

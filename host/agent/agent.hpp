@@ -20,6 +20,24 @@
 
 namespace bulkhead::agent {
 
+// A driver that emits without end is cut off: at most 200 events in a second are taken. Any thread.
+class EventRate {
+ public:
+  bool allow(Clock::time_point now) {
+    const std::lock_guard lock(mutex_);
+    if (now - began_ >= std::chrono::seconds{1}) {
+      began_ = now;
+      taken_ = 0;
+    }
+    return ++taken_ <= 200;
+  }
+
+ private:
+  std::mutex mutex_;
+  Clock::time_point began_{};
+  int taken_ = 0;
+};
+
 // One run of one VM: loads its driver, serves the daemon's requests, holds the VM's processes.
 //
 //   POST /v1/start    {timeout_ms}  load, open, validate and start; the driver's reply
@@ -58,6 +76,7 @@ class Agent final : public driver::Services {
   Task<Result<Json>> call_driver(driver::Operation operation, Json arguments, Deadline deadline);
   Result<void> load_driver();
   Json describe() const;
+  void note_exits();
   Task<void> watch_children();
   Task<void> watch_idleness();
   void exit_soon();
@@ -77,6 +96,8 @@ class Agent final : public driver::Services {
   asio::signal_set child_signals_;
   std::unique_ptr<driver::Instance> instance_;  // the driver thread's, once loaded
   std::vector<os::FileLock> locks_;             // the driver thread's
+  EventRate emitted_;
+  std::size_t saved_bytes_ = 0;  // the driver thread's
   Clock::time_point last_request_ = Clock::now();
   bool exiting_ = false;
 };

@@ -23,8 +23,14 @@ void Journal::close() {
 Task<Json> Journal::read(std::uint64_t after, Deadline deadline) {
   while (last_ <= after && !closed_ && Clock::now() < deadline) co_await changed_.wait(deadline);
   Json found = Json::array();
+  // A driver's events may be large; the rest comes with the next read.
+  constexpr std::size_t most_bytes = 1U << 20;
+  std::size_t bytes = 0;
   for (const Json& event : events_) {
-    if (event.at("number").get<std::uint64_t>() > after) found.push_back(event);
+    if (event.at("number").get<std::uint64_t>() <= after) continue;
+    bytes += dump(event).size();
+    if (bytes > most_bytes && !found.empty()) break;
+    found.push_back(event);
   }
   co_return found;
 }

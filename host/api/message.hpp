@@ -37,7 +37,7 @@ using Handler = std::function<Task<Response>(Request)>;
 struct Limits {
   std::uint64_t body_bytes = 1U << 20;
   std::uint32_t header_bytes = 16U << 10;
-  std::size_t connections = 64;
+  std::size_t connections = 64;       // that have not sent their request yet
   milliseconds request_time{10'000};  // for a request to arrive whole, once its connection is open
 };
 

@@ -5,18 +5,31 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>
+#include <deque>
 #include <utility>
 
 namespace bulkhead::api {
 
 namespace http = boost::beast::http;
 
+// A request that has not arrived whole by then ends the connection.
+struct Reading {
+  explicit Reading(os::Stream opened) : stream(std::move(opened)), timer(stream.get_executor()) {}
+  os::Stream stream;
+  asio::steady_timer timer;
+  void close() {
+    boost::system::error_code ignored;
+    stream.close(ignored);
+  }
+};
+
 struct Server::State {
   os::Listener listener;
   Handler handler;
   Limits limits;
   Log log;
-  std::size_t connections = 0;
+  std::size_t open = 0;                          // being read, handled or written
+  std::deque<std::weak_ptr<Reading>> reading{};  // whose request has not arrived yet, the oldest first
   Event changed{};
   bool closed = false;
 };
@@ -46,20 +59,11 @@ http::response<http::string_body> to_http(const Response& response, unsigned ver
   return message;
 }
 
-// A request that has not arrived whole by then ends the connection.
-struct Reading {
-  explicit Reading(os::Stream opened) : stream(std::move(opened)), timer(stream.get_executor()) {}
-  os::Stream stream;
-  asio::steady_timer timer;
-};
-
 void close_at(const std::shared_ptr<Reading>& reading, Deadline deadline) {
   reading->timer.expires_at(deadline);
   reading->timer.async_wait([weak = std::weak_ptr(reading)](const boost::system::error_code& error) {
     const auto alive = weak.lock();
-    if (error || !alive) return;
-    boost::system::error_code ignored;
-    alive->stream.close(ignored);
+    if (!error && alive) alive->close();
   });
 }
 
@@ -84,11 +88,10 @@ Server::Server(os::Listener listener, Handler handler, Limits limits, Scope& sco
 Task<void> Server::serve() {
   auto state = state_;
   while (!state->closed) {
-    // Clients past the limit wait in the kernel's queue.
-    while (state->connections >= state->limits.connections) co_await state->changed.wait(Deadline::max());
     auto stream = co_await state->listener.accept();
     if (stream) {
-      ++state->connections;
+      ++state->open;
+      make_room(*state);
       scope_.spawn("connection", serve_connection(state, *std::move(stream)));
     } else if (stream.error().code == Code::cancelled) {
       break;
@@ -99,6 +102,16 @@ Task<void> Server::serve() {
   }
 }
 
+// A connection that says nothing must not keep others out: past the limit the oldest that is still silent is closed. A
+// request that is being handled does not count, however long it takes.
+void Server::make_room(State& state) {
+  std::erase_if(state.reading, [](const std::weak_ptr<Reading>& one) { return one.expired(); });
+  while (state.reading.size() >= state.limits.connections) {
+    if (const auto oldest = state.reading.front().lock()) oldest->close();
+    state.reading.pop_front();
+  }
+}
+
 void Server::close() {
   state_->closed = true;
   state_->listener.close();
@@ -106,11 +119,22 @@ void Server::close() {
 
 Task<void> Server::drain(Deadline deadline) {
   auto state = state_;
-  while (state->connections > 0 && Clock::now() < deadline) co_await state->changed.wait(deadline);
+  while (state->open > 0 && Clock::now() < deadline) co_await state->changed.wait(deadline);
 }
 
 Task<void> Server::serve_connection(std::shared_ptr<State> state, os::Stream stream) {
   auto reading = std::make_shared<Reading>(std::move(stream));
+  state->reading.push_back(reading);
+  try {
+    co_await answer(state, reading);
+  } catch (const std::exception& e) {
+    state->log.error(std::string("a request ended with an exception, which is a bug: ") + e.what());
+  }
+  --state->open;
+  state->changed.notify();
+}
+
+Task<void> Server::answer(std::shared_ptr<State> state, std::shared_ptr<Reading> reading) {
   auto token = asio::as_tuple(asio::use_awaitable);
   boost::beast::flat_buffer buffer;
   http::request_parser<http::string_body> parser;
@@ -119,21 +143,18 @@ Task<void> Server::serve_connection(std::shared_ptr<State> state, os::Stream str
   close_at(reading, Clock::now() + state->limits.request_time);
   auto read = co_await http::async_read(reading->stream, buffer, parser, token);
   reading->timer.cancel();
+  std::erase_if(state->reading, [&](const std::weak_ptr<Reading>& one) { return one.lock() == reading; });
 
   Response response;
   auto& [error, bytes] = read;
   if (error == http::error::end_of_stream || error == asio::error::operation_aborted) {
-    // The client went away, or was too slow: there is nobody to answer.
-  } else if (error) {
+    co_return;  // the client went away, or was too slow: there is nobody to answer
+  }
+  if (error) {
     response = refusal(error);
   } else if (auto request = from_http(parser.get()); request) {
     Request wanted = *std::move(request);
-    try {
-      response = co_await state->handler(std::move(wanted));
-    } catch (const std::exception& e) {
-      state->log.error(std::string("a request ended with an exception, which is a bug: ") + e.what());
-      response = failure({.code = Code::internal, .what = e.what()});
-    }
+    response = co_await state->handler(std::move(wanted));
   } else {
     response = failure(request.error());
   }
@@ -142,8 +163,6 @@ Task<void> Server::serve_connection(std::shared_ptr<State> state, os::Stream str
   auto written = co_await http::async_write(reading->stream, message, token);
   reading->timer.cancel();
   static_cast<void>(written);  // a client that does not wait for its answer is not an error of ours
-  --state->connections;
-  state->changed.notify();
 }
 
 }  // namespace bulkhead::api

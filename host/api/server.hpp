@@ -7,6 +7,8 @@
 
 namespace bulkhead::api {
 
+struct Reading;
+
 // Serves requests on a local socket until it is closed. A handler that runs is never cancelled: a client that goes away
 // does not end what it asked for.
 class Server {
@@ -21,6 +23,8 @@ class Server {
 
  private:
   struct State;
+  static void make_room(State& state);
+  static Task<void> answer(std::shared_ptr<State> state, std::shared_ptr<Reading> reading);
   static Task<void> serve_connection(std::shared_ptr<State> state, os::Stream stream);
 
   std::shared_ptr<State> state_;

@@ -22,8 +22,14 @@ Result<Link> Link::open(const std::string& home_option, std::string log_level) {
 }
 
 Result<Json> Link::call(api::Request request, Deadline deadline) const {
-  TRY(api::Response response, api::call_and_wait(socket_, std::move(request), deadline));
+  TRY(api::Response response, api::call_and_wait(socket(), std::move(request), deadline));
   return api::outcome(std::move(response));
+}
+
+// The daemon's own word on where it listens: it may have been started with another XDG_RUNTIME_DIR than ours.
+std::filesystem::path Link::socket() const {
+  const auto said = os::read_file(home_ / "host.socket");
+  return said && said->starts_with("/") ? std::filesystem::path(said->substr(0, said->find('\n'))) : usual_socket_;
 }
 
 bool Link::answers() const {

@@ -23,12 +23,13 @@ class Link {
 
  private:
   Link(std::filesystem::path home, std::filesystem::path socket, std::string log_level)
-      : home_(std::move(home)), socket_(std::move(socket)), log_level_(std::move(log_level)) {}
+      : home_(std::move(home)), usual_socket_(std::move(socket)), log_level_(std::move(log_level)) {}
+  std::filesystem::path socket() const;
   bool answers() const;
   Result<void> start_daemon(Deadline deadline) const;
 
   std::filesystem::path home_;
-  std::filesystem::path socket_;
+  std::filesystem::path usual_socket_;
   std::string log_level_;
 };
 

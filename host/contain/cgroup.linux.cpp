@@ -67,14 +67,17 @@ void each_subgroup(const fs::path& path, F&& visit) {
   }
 }
 
+// The directory is gone, and that is not because the hierarchy cannot be seen from here.
+bool removed(const fs::path& path) {
+  struct stat info{};
+  if (::stat(path.c_str(), &info) == 0 || errno != ENOENT) return false;
+  return ::stat((path.parent_path() / "cgroup.procs").c_str(), &info) == 0;
+}
+
 Result<void> add_pids(const fs::path& path, std::vector<std::int64_t>& pids) {
   auto text = os::read_file(path / "cgroup.procs");
   if (!text) {
-    const Code code = text.error().code;
-    if (code == Code::not_found || code == Code::gone) return {};
-    // ENODEV: removed while it was read.
-    std::error_code ignored;
-    if (!fs::exists(path, ignored)) return {};
+    if (removed(path)) return {};
     return std::unexpected(text.error());
   }
   std::istringstream numbers(*text);
@@ -128,8 +131,7 @@ Result<std::vector<std::int64_t>> Cgroup::pids() const {
 Result<Cgroup::Occupancy> Cgroup::occupancy() const {
   const auto text = os::read_file(path_ / "cgroup.events");
   if (!text) {
-    std::error_code ignored;
-    if (!fs::exists(path_, ignored)) return Occupancy::empty;  // only an empty cgroup can be removed
+    if (removed(path_)) return Occupancy::empty;  // only an empty cgroup can be removed
     return std::unexpected(text.error());
   }
   if (text->find("populated 0") != std::string::npos) return Occupancy::empty;
@@ -138,8 +140,7 @@ Result<Cgroup::Occupancy> Cgroup::occupancy() const {
 }
 
 Result<void> Cgroup::kill() const {
-  std::error_code ignored;
-  if (!fs::exists(path_, ignored)) return {};
+  if (removed(path_)) return {};
   return write_to(path_ / "cgroup.kill", "1");
 }
 

@@ -43,7 +43,8 @@ bool descends_from(const Table& table, const os::ProcessInfo& info, std::int64_t
 bool alive(const os::ProcessInfo& info) {
   if (info.state != 'Z' && info.state != 'X') return true;
   const auto process = os::Process::open_pid(info.identity.pid);
-  return process && process->identity() == info.identity && !process->exited();
+  if (!process) return process.error().code != Code::gone && process.error().code != Code::not_found;
+  return process->identity() == info.identity && !process->exited();
 }
 
 Member member_of(const os::ProcessInfo& info, std::string found_by) {
@@ -51,13 +52,14 @@ Member member_of(const os::ProcessInfo& info, std::string found_by) {
 }
 
 // How a process is known to belong to the run by itself; "" when it is not.
-std::string claim(const Table& table, const os::ProcessInfo& info, const Known& known) {
+Result<std::string> claim(const Table& table, const os::ProcessInfo& info, const Known& known) {
   if (std::ranges::find(known.recorded, info.identity) != known.recorded.end()) return "ledger";
-  if (os::environment_value(info.identity.pid, run_variable) == known.run.str()) return "environment";
+  TRY(const std::optional<std::string> mark, os::environment_value(info.identity.pid, run_variable));
+  if (mark == known.run.str()) return "environment";
   if (known.guardian && present(table, *known.guardian) && descends_from(table, info, known.guardian->pid)) {
     return "descent";
   }
-  return {};
+  return "";
 }
 
 }  // namespace
@@ -85,6 +87,7 @@ Result<void> add_cgroup_members(const Known& known, std::vector<Member>& found) 
   for (const std::int64_t pid : pids) {
     if (pid <= 1) continue;  // 0: a member in a pid namespace that is not below ours
     const auto info = os::process_info(pid);
+    if (!info && info.error().code != Code::gone) return std::unexpected(info.error());
     if (!info || !alive(*info)) continue;
     const auto same = std::ranges::find_if(found, [&](const Member& m) { return m.identity == info->identity; });
     if (same == found.end()) found.push_back(member_of(*info, "cgroup"));
@@ -110,7 +113,7 @@ Result<std::vector<Member>> members(const Known& known) {
   bool group_is_ours = known.leader && present(table, *known.leader);
   for (const auto& [pid, info] : table) {
     if (pid <= 1 || info.identity == self || info.identity == known.guardian) continue;
-    const std::string found_by = claim(table, info, known);
+    TRY(const std::string found_by, claim(table, info, known));
     if (found_by.empty() || !alive(info)) continue;
     if (known.leader && info.group == known.leader->pid) group_is_ours = true;
     found.push_back(member_of(info, found_by));

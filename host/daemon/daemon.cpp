@@ -30,6 +30,12 @@ Task<void> stop_quietly(std::shared_ptr<Vm> vm, Log log, std::shared_ptr<std::si
   done->notify();
 }
 
+Task<void> recover_quietly(std::shared_ptr<Vm> vm, std::shared_ptr<std::size_t> left, std::shared_ptr<Event> done) {
+  co_await vm->recover();
+  --*left;
+  done->notify();
+}
+
 }  // namespace
 
 Daemon::Daemon(const Surroundings& surroundings) : surroundings_(surroundings), started_at_(timestamp_now()) {}
@@ -40,6 +46,8 @@ Task<void> Daemon::open() {
     surroundings_.log.error(names.error().what);
     co_return;
   }
+  auto left = std::make_shared<std::size_t>(0);
+  auto done = std::make_shared<Event>();
   for (const VmName& name : *names) {
     auto record = surroundings_.store.load(name);
     if (!record) {
@@ -49,8 +57,10 @@ Task<void> Daemon::open() {
     }
     auto vm = std::make_shared<Vm>(surroundings_, *std::move(record));
     vms_.emplace(name, vm);
-    co_await vm->recover();
+    ++*left;
+    surroundings_.scope.spawn("recover " + name.str(), recover_quietly(vm, left, done));
   }
+  while (*left > 0) co_await done->wait(Deadline::max());  // each is bounded by itself
 }
 
 Task<api::Response> Daemon::handle(api::Request request) {
@@ -227,6 +237,7 @@ Task<Result<Json>> Daemon::stop_host(Json body) {
     const std::size_t alive = co_await stop_all(deadline);
     answer["not_stopped"] = alive;
   }
+  ended_ = true;
   end_.notify();
   co_return answer;
 }

@@ -42,6 +42,7 @@ class Daemon {
   std::map<VmName, std::string> unreadable_;  // VMs whose record cannot be read: shown, never guessed at
   std::string started_at_;
   bool ending_ = false;
+  bool ended_ = false;
   Event end_;
 };
 

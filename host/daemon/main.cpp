@@ -36,10 +36,7 @@ int report(const Error& error) {
 Result<os::FileLock> take_host_lock(const std::filesystem::path& home) {
   const auto path = home / "host.lock";
   auto lock = os::FileLock::acquire(path, os::FileLock::Mode::exclusive, os::FileLock::If::create);
-  if (lock) {
-    CHECKED(os::write_atomically(home / "host.pid", std::to_string(::getpid()) + "\n"));
-    return lock;
-  }
+  if (lock) return lock;
   if (lock.error().code != Code::busy) return lock;
   std::string pid = os::read_file(home / "host.pid").value_or("unknown");
   while (!pid.empty() && pid.back() == '\n') pid.pop_back();
@@ -83,8 +80,10 @@ Task<void> obey_signals(asio::signal_set* signals, Daemon* daemon) {
   daemon->ask_for_end(Daemon::Vms::keep);
 }
 
-Task<void> live(Daemon* daemon, api::Server* server, asio::io_context* context, Scope* scope, Log log) {
+Task<void> live(Daemon* daemon, api::Server* server, asio::io_context* context, asio::signal_set* signals, Scope* scope,
+                Log log) {
   co_await daemon->open();
+  scope->spawn("signals", obey_signals(signals, daemon));  // what came before now is not lost: it waits
   scope->spawn("server", server->serve());
   log.info("ready");
   // Whoever started us waits for this line.
@@ -113,9 +112,18 @@ Result<void> run(const Arguments& arguments) {
   }
   // What an agent leaves when it dies becomes ours, so that its end can be seen.
   CHECKED(os::become_subreaper());
+  os::raise_file_limit();
+  if (auto swept = store.sweep(); !swept) log.warning(swept.error().what);
+  // For people, and for clients whose runtime directory is another one. A full disk must not keep VMs from being
+  // stopped.
+  const std::filesystem::path socket_path = runtime / "host.sock";
+  for (const auto& [file, text] : {std::pair{home / "host.pid", std::to_string(::getpid())},
+                                   std::pair{home / "host.socket", socket_path.string()}}) {
+    if (auto written = os::write_atomically(file, text + "\n"); !written) log.warning(written.error().what);
+  }
 
   asio::io_context context(1);
-  asio::thread_pool pool(4);
+  asio::thread_pool pool(16);  // looks and kill rounds, each a fraction of a second
   Scope scope(context.get_executor(), log);
   Endings endings;
   const Surroundings surroundings{
@@ -131,7 +139,7 @@ Result<void> run(const Arguments& arguments) {
       .driver_folders = std::move(folders),
       .log = log};
   Daemon daemon(surroundings);
-  TRY(os::UniqueHandle socket, os::listen_on(runtime / "host.sock"));
+  TRY(os::UniqueHandle socket, os::listen_on(socket_path));
   TRY(os::Listener listener, os::Listener::adopt(context.get_executor(), std::move(socket)));
   api::Server server(
       std::move(listener), [&daemon](api::Request r) { return daemon.handle(std::move(r)); }, api::Limits{}, scope,
@@ -139,15 +147,14 @@ Result<void> run(const Arguments& arguments) {
   asio::signal_set child_signals(context, SIGCHLD);
   asio::signal_set end_signals(context, SIGTERM, SIGINT, SIGHUP);
   scope.spawn("children", reap_children(&child_signals, &endings));
-  scope.spawn("signals", obey_signals(&end_signals, &daemon));
-  scope.spawn("daemon", live(&daemon, &server, &context, &scope, log));
+  scope.spawn("daemon", live(&daemon, &server, &context, &end_signals, &scope, log));
   log.info("containment: " + surroundings.containment.mechanism +
            (surroundings.containment.obstacle.empty() ? "" : "; no cgroups: " + surroundings.containment.obstacle));
   log.info(std::string("bulkheadd ") + BULKHEAD_VERSION + ", pid " + std::to_string(::getpid()) + ", home " +
            home.string());
   context.run();
   pool.join();
-  CHECKED(os::remove_entry(runtime / "host.sock"));
+  CHECKED(os::remove_entry(socket_path));
   return {};
 }
 

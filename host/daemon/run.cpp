@@ -69,7 +69,12 @@ Result<std::shared_ptr<Run>> Run::resume(const Surroundings& surroundings, const
   auto run = std::shared_ptr<Run>(
       new Run(surroundings, surroundings.store.paths(name), *view.beginning, std::move(manifest.kill)));
   if (const auto* agent = view.last_of(store::Role::agent)) {
-    if (auto process = os::Process::open(agent->identity)) run->agent_ = *std::move(process);
+    auto process = os::Process::open(agent->identity);
+    if (process) {
+      run->agent_ = *std::move(process);
+    } else if (process.error().code != Code::gone) {
+      return std::unexpected(process.error());  // it cannot be told whether it lives
+    }
   }
   return run;
 }
@@ -134,9 +139,31 @@ Task<bool> Run::agent_answers() {
 }
 
 Task<void> Run::agent_exit() {
-  if (!agent_) co_return;
-  auto exited = co_await agent_->exit(surroundings_.executor);
-  if (!exited) surroundings_.log.error(exited.error().what);
+  // A look that fails says nothing about the agent.
+  while (agent_alive()) {
+    auto exited = co_await agent_->exit(surroundings_.executor);
+    if (exited) co_return;
+    surroundings_.log.error(exited.error().what);
+    co_await pause_until(Clock::now() + milliseconds{1'000});
+  }
+}
+
+Task<void> Run::leader_exit() {
+  for (;;) {
+    const auto view = ledger();
+    const auto* leader = view ? view->last_of(store::Role::leader) : nullptr;
+    if (view && leader == nullptr) co_return;
+    if (leader != nullptr) {
+      const auto process = os::Process::open(leader->identity);
+      if (process) {
+        auto exited = co_await process->exit(surroundings_.executor);
+        if (exited) co_return;
+      } else if (process.error().code == Code::gone) {
+        co_return;
+      }
+    }
+    co_await pause_until(Clock::now() + milliseconds{1'000});
+  }
 }
 
 Task<Result<Json>> Run::call(std::string path, Json body, Deadline deadline) {
@@ -162,10 +189,10 @@ Error Run::agent_death() const {
           .hint = "see: " + paths_.agent_log.string()};
 }
 
-Task<Result<Json>> Run::events(std::uint64_t after) {
-  const std::string query = "after=" + std::to_string(after) + "&wait_ms=20000";
+Task<Result<Json>> Run::events(std::uint64_t after, milliseconds wait) {
+  const std::string query = "after=" + std::to_string(after) + "&wait_ms=" + std::to_string(wait.count());
   api::Request request{.method = "GET", .path = "/v1/events", .query = query};
-  const Deadline limit = Clock::now() + milliseconds{30'000};
+  const Deadline limit = Clock::now() + wait + milliseconds{10'000};
   auto answer = co_await api::call(socket(), std::move(request), limit);
   if (!answer) co_return std::unexpected(answer.error());
   co_return api::outcome(*std::move(answer));
@@ -208,7 +235,7 @@ Task<stop::Seen> Run::ask(Deadline until) {
   auto asked = co_await call("/v1/ask", timeout_body(until), until);
   stop::Seen seen;
   seen.saw = asked ? stop::Saw::done : stop::Saw::refused;
-  seen.detail = asked ? "the guest shut down" : asked.error().what;
+  seen.detail = asked ? "the VM ended" : asked.error().what;
   co_return seen;
 }
 
@@ -251,12 +278,19 @@ Task<stop::Seen> Run::kill_all(Deadline until) {
     seen.detail += "the driver declares that the VM cannot be ended without it";
     co_return seen;
   }
+  // In slices: a VM that does not die must not keep the pool's threads from the others.
   const contain::Known known_now = known();
-  std::function<contain::Sweep()> work = [known_now, until] { return contain::sweep(known_now, until); };
-  contain::Sweep swept = co_await on_thread(surroundings_.pool.get_executor(), std::move(work));
-  note_ended(swept.ended);
+  contain::Sweep swept;
+  std::size_t ended = 0;
+  do {
+    const Deadline slice = std::min(until, Clock::now() + milliseconds{250});
+    std::function<contain::Sweep()> work = [known_now, slice] { return contain::sweep(known_now, slice); };
+    swept = co_await on_thread(surroundings_.pool.get_executor(), std::move(work));
+    note_ended(swept.ended);
+    ended += swept.ended.size();
+  } while (!swept.survivors.empty() && Clock::now() < until);
   seen.saw = swept.survivors.empty() ? stop::Saw::done : stop::Saw::refused;
-  seen.detail += std::to_string(swept.ended.size()) + (swept.ended.size() == 1 ? " process ended" : " processes ended");
+  seen.detail += std::to_string(ended) + (ended == 1 ? " process ended" : " processes ended");
   if (!swept.obstacle.empty()) seen.detail += "; " + swept.obstacle;
   co_return seen;
 }
@@ -266,9 +300,8 @@ void Run::note_ended(const std::vector<contain::Member>& members) {
 }
 
 Task<bool> Run::agent_exited_by(Deadline until) {
-  const os::Process& agent = *agent_;
-  std::function<bool()> wait = [&agent, until] { return agent.wait(until); };
-  co_return co_await on_thread(surroundings_.pool.get_executor(), std::move(wait));
+  while (agent_alive() && Clock::now() < until) co_await pause_until(Clock::now() + milliseconds{2});
+  co_return !agent_alive();
 }
 
 Task<stop::Seen> Run::prove(Deadline until) {
@@ -404,11 +437,14 @@ bool Run::remove_artifacts() {
     const bool there = std::filesystem::exists(std::filesystem::symlink_status(path, error));
     std::string outcome = there ? "removed" : "absent";
     // A damaged or forged ledger must not make us remove what is not ours.
-    const bool is_cgroup = it->kind == "cgroup" && it->path == beginning_.cgroup;
-    const bool inside = path == root || path.parent_path() == root;
+    const bool is_cgroup = it->kind == "cgroup" && path == beginning_.cgroup && path.filename() == id().str();
+    const bool inside = (path == root || path.parent_path() == root) && root.filename() == id().str().substr(0, 8);
     if (!inside && !is_cgroup) {
       outcome = "kept: not in the run's directory";
-    } else if (auto removed = is_cgroup ? contain::Cgroup(path).remove() : os::remove_entry(path); !removed) {
+    } else if (auto removed = is_cgroup                ? contain::Cgroup(path).remove()
+                              : it->kind == "temp_dir" ? os::remove_tree(path)
+                                                       : os::remove_entry(path);
+               !removed) {
       outcome = "kept: " + removed.error().what;
     }
     all = all && !outcome.starts_with("kept");

@@ -32,12 +32,14 @@ class Run final : public stop::Target, public std::enable_shared_from_this<Run> 
   Task<bool> agent_answers();
   bool agent_alive() const { return agent_ && !agent_->exited(); }
   std::optional<os::Identity> agent_identity() const;
-  // Returns when the agent has exited.
+  // Return when the agent, or the VM's leader, has exited.
   Task<void> agent_exit();
+  Task<void> leader_exit();
 
   // A request to the agent. unavailable: it is dead or went away.
   Task<Result<Json>> call(std::string path, Json body, Deadline deadline);
-  Task<Result<Json>> events(std::uint64_t after);
+  // Events after that number; waits for one as long.
+  Task<Result<Json>> events(std::uint64_t after, milliseconds wait);
 
   Task<stop::Seen> perform(stop::Rung rung, Deadline until) override;
 

@@ -54,33 +54,59 @@ Task<void> Vm::recover() {
     co_return;
   }
   if (view->ended) co_return;
-  if (view->start_reply) started_ = *view->start_reply;
-  const bool was_started = view->start_reply.has_value();
-  auto resumed = Run::resume(surroundings_, name(), *std::move(view));
-  if (!resumed) {
-    lose(resumed.error());
-    co_return;
+  // A look can fail for a moment (no free file handle); what cannot be told after some tries is lost, not guessed.
+  Result<std::vector<contain::Member>> members = fail(Code::unknown, "not looked at");
+  bool answers = false;
+  for (int attempt = 0; attempt < 5 && !members; ++attempt) {
+    if (attempt > 0) co_await pause_until(Clock::now() + milliseconds{500});
+    auto resumed = Run::resume(surroundings_, name(), *view);
+    if (!resumed) {
+      members = std::unexpected(resumed.error());
+      continue;
+    }
+    run_ = *resumed;
+    answers = co_await run_->agent_answers();
+    members = co_await run_->members();
   }
-  run_ = *resumed;
-  auto run = run_;
-  const bool answers = co_await run->agent_answers();
-  auto members = co_await run->members();
   if (!members) {
+    run_.reset();
     lose(members.error());
     co_return;
   }
-  const StopReason reason{.why = "left over from a run that had ended"};
-  if (!was_started || members->empty()) {
-    begin_stop({.how = StopRequest::How::forced}, reason);
+  // Read again: a start may have been completed by the agent meanwhile.
+  const auto now = run_->ledger();
+  const bool was_started = now && now->start_reply.has_value();
+  if (was_started) started_ = *now->start_reply;
+  const auto run = run_;
+  if (members->empty() || !was_started) {
+    begin_stop({.how = StopRequest::How::forced}, {.why = "left over from a run that had ended"});
     co_return;
   }
-  if (answers) {
-    surroundings_.scope.spawn("events of " + name().str(), watch_events(run));
-    surroundings_.scope.spawn("agent of " + name().str(), watch_agent(run));
-  } else {
-    warnings_.push_back("its agent is dead: it runs on, but can only be stopped by force");
+  const Json last = last_stop_on_disk();
+  if (string_or(last, "run") == run->id().str() && string_or(last, "outcome") == "stuck") {
+    enter(State::stuck, string_or(last, "why"));
+    co_return;
   }
   enter(State::running);
+  if (!answers && run->agent_alive()) warnings_.push_back("its agent does not answer");
+  watch(run);
+}
+
+Json Vm::last_stop_on_disk() const {
+  const auto text = os::read_file(surroundings_.store.paths(name()).last_stop);
+  Json last = text ? Json::parse(*text, nullptr, false) : Json();
+  return last.is_object() ? last : Json::object();
+}
+
+// From now on, whatever ends of the run is noticed.
+void Vm::watch(const std::shared_ptr<Run>& run) {
+  surroundings_.scope.spawn("leader of " + name().str(), watch_leader(run));
+  if (!run->agent_alive()) {
+    warnings_.push_back("its agent is dead: it runs on, but can only be stopped by force");
+    return;
+  }
+  surroundings_.scope.spawn("agent of " + name().str(), watch_agent(run));
+  surroundings_.scope.spawn("events of " + name().str(), watch_events(run));
 }
 
 Result<catalogue::Driver> Vm::usable_driver() const {
@@ -125,6 +151,7 @@ Task<Result<Json>> Vm::start(Deadline deadline) {
   warnings_.clear();
   guest_shut_down_ = false;
   asked_ = false;
+  last_event_ = 0;
   started_ = Json::object();
   enter(State::starting);
   auto started = co_await start_run(run_, deadline);
@@ -137,16 +164,15 @@ Task<Result<Json>> Vm::start_run(std::shared_ptr<Run> run, Deadline deadline) {
   if (auto launched = run->start_agent(); !launched) {
     reply = std::unexpected(launched.error());
   } else {
-    surroundings_.scope.spawn("agent of " + name().str(), watch_agent(run));
-    surroundings_.scope.spawn("events of " + name().str(), watch_events(run));
     Json body = Json::object();
     body["timeout_ms"] = remaining(deadline, Clock::now()).count();
     reply = co_await run->call("/v1/start", std::move(body), deadline);
   }
   if (reply && run_ == run && state_ == State::starting) {
     started_ = *std::move(reply);
-    enter(State::running);
-    look_at_leader(run);
+    co_await take_events(run, milliseconds{0});  // so that the answer has the start's warnings
+    if (run_ == run && state_ == State::starting) enter(State::running);
+    watch(run);
     co_return info();
   }
   if (climber_ || run_ != run) {
@@ -276,62 +302,76 @@ Task<void> Vm::watch_agent(std::shared_ptr<Run> run) {
     climber_->agent_died();
     co_return;
   }
-  if (state_ != State::running) co_return;  // a start under way notices by itself
+  if (state_ != State::running) co_return;
   surroundings_.log.warning("the agent of '" + name().str() + "' died");
-  auto members = co_await run->members();
-  if (run_ != run || climber_ || state_ != State::running) co_return;
   const bool survives = run->kill().declared.on_agent_death == BULKHEAD_AGENT_DEATH_VM_SURVIVES;
-  if (survives && members && !members->empty()) {
+  if (survives) {
+    // Whether the VM is alive is the leader's watch to tell.
     warnings_.push_back("its agent died: it runs on, but can only be stopped by force");
     co_return;
   }
   begin_stop({.how = StopRequest::How::forced}, {.why = "its agent died, and the VM with it", .unexpected = true});
 }
 
-Task<void> Vm::watch_events(std::shared_ptr<Run> run) {
+// By the process itself, whatever the agent does or does not say.
+Task<void> Vm::watch_leader(std::shared_ptr<Run> run) {
   const auto self = shared_from_this();
-  std::uint64_t last = 0;
-  while (run_ == run && run->agent_alive()) {
-    auto answer = co_await run->events(last);
-    if (run_ != run) co_return;
-    if (!answer) {
-      if (run->agent_alive()) co_await pause_until(Clock::now() + milliseconds{200});
-      continue;
+  co_await run->leader_exit();
+  // The agent writes down how it ended a moment later.
+  const Deadline patience = Clock::now() + milliseconds{1'000};
+  for (;;) {
+    if (run_ != run || climber_ || state_ != State::running) co_return;
+    const auto view = run->ledger();
+    const auto* leader = view ? view->last_of(store::Role::leader) : nullptr;
+    const bool told = leader != nullptr && leader->exit_code.has_value();
+    if (told || !run->agent_alive() || Clock::now() >= patience) {
+      begin_stop({.how = StopRequest::How::forced}, leader_ending(leader));
+      co_return;
     }
-    for (const Json& event : answer->value("events", Json::array())) {
-      last = static_cast<std::uint64_t>(integer_or(event, "number", static_cast<std::int64_t>(last)));
-      on_event(run, event);
-    }
+    co_await pause_until(Clock::now() + milliseconds{5});
   }
 }
 
-void Vm::on_event(const std::shared_ptr<Run>& run, const Json& event) {
+Task<void> Vm::watch_events(std::shared_ptr<Run> run) {
+  const auto self = shared_from_this();
+  constexpr milliseconds poll{20'000};
+  while (run_ == run && run->agent_alive()) {
+    const bool heard = co_await take_events(run, poll);
+    // An agent that does not answer is not asked in a hurry.
+    if (!heard && run->agent_alive()) co_await pause_until(Clock::now() + milliseconds{2'000});
+  }
+}
+
+Task<bool> Vm::take_events(std::shared_ptr<Run> run, milliseconds wait) {
+  auto answer = co_await run->events(last_event_, wait);
+  if (run_ != run || !answer) co_return false;
+  for (const Json& event : answer->value("events", Json::array())) {
+    const auto number = static_cast<std::uint64_t>(integer_or(event, "number", 0));
+    if (number <= last_event_) continue;
+    last_event_ = number;
+    on_event(event);
+  }
+  co_return true;
+}
+
+void Vm::on_event(const Json& event) {
   const std::string kind = string_or(event, "event");
   const Json detail = object_at(event, "detail").value_or(Json::object());
-  surroundings_.log.info("'" + name().str() + "' event " + kind + " " + dump(detail));
+  surroundings_.log.debug("'" + name().str() + "' event " + kind + " " + dump(detail));
   if (kind == "guest-shutdown") guest_shut_down_ = true;
   if (kind == "warning") warnings_.push_back(string_or(detail, "message"));
   if (kind == "accelerator")
     warnings_.push_back("accelerator " + string_or(detail, "name") + ": " + string_or(detail, "reason"));
   if (warnings_.size() > 20) warnings_.erase(warnings_.begin());
-  if (kind == "process-exited" && string_or(detail, "role") == "leader") look_at_leader(run);
 }
 
-// By the ledger, not by the event: an exit can be told of before the start that it belongs to has been answered, and a
-// driver may have had an earlier leader in the same run.
-void Vm::look_at_leader(const std::shared_ptr<Run>& run) {
-  if (run_ != run || climber_ || state_ != State::running) return;
-  const auto view = run->ledger();
-  const auto* leader = view ? view->last_of(store::Role::leader) : nullptr;
-  if (leader == nullptr || !leader->exit_code) return;
-  StopReason reason;
-  reason.unexpected = *leader->exit_code != 0;
+StopReason Vm::leader_ending(const store::RecordedProcess* leader) {
+  if (leader == nullptr || !leader->exit_code) return {.why = "its process ended", .unexpected = true};
   if (leader->exit_signal.value_or(0) != 0) {
-    reason.why = "its process was killed by signal " + std::to_string(*leader->exit_signal);
-  } else {
-    reason.why = "its process exited with code " + std::to_string(*leader->exit_code);
+    return {.why = "its process was killed by signal " + std::to_string(*leader->exit_signal), .unexpected = true};
   }
-  begin_stop({.how = StopRequest::How::forced}, std::move(reason));
+  return {.why = "its process exited with code " + std::to_string(*leader->exit_code),
+          .unexpected = *leader->exit_code != 0};
 }
 
 Json Vm::summary() const {
@@ -365,10 +405,7 @@ Json Vm::info() const {
     run["kill"] = run_->manifest().value("kill", Json::object());
     json["run"] = std::move(run);
   }
-  if (const auto text = os::read_file(paths.last_stop)) {
-    Json last = Json::parse(*text, nullptr, false);
-    if (last.is_object()) json["last_stop"] = std::move(last);
-  }
+  if (Json last = last_stop_on_disk(); !last.empty()) json["last_stop"] = std::move(last);
   return json;
 }
 

@@ -54,8 +54,12 @@ class Vm : public std::enable_shared_from_this<Vm> {
   Task<void> climb(std::shared_ptr<Run> run, std::shared_ptr<stop::Climber> climber, StopReason reason);
   Task<void> watch_agent(std::shared_ptr<Run> run);
   Task<void> watch_events(std::shared_ptr<Run> run);
-  void on_event(const std::shared_ptr<Run>& run, const Json& event);
-  void look_at_leader(const std::shared_ptr<Run>& run);
+  Task<bool> take_events(std::shared_ptr<Run> run, milliseconds wait);
+  Task<void> watch_leader(std::shared_ptr<Run> run);
+  void watch(const std::shared_ptr<Run>& run);
+  void on_event(const Json& event);
+  static StopReason leader_ending(const store::RecordedProcess* leader);
+  Json last_stop_on_disk() const;
   void enter(State state, std::string why = {});
   void lose(const Error& error);
 
@@ -67,6 +71,7 @@ class Vm : public std::enable_shared_from_this<Vm> {
   std::shared_ptr<stop::Climber> climber_;  // while a stop is under way
   bool guest_shut_down_ = false;            // the guest said so in this run
   bool asked_ = false;                      // a client asked for this run's end
+  std::uint64_t last_event_ = 0;            // of this run, taken from the agent
   std::optional<Json> last_report_;
   std::vector<std::string> warnings_;  // of this run
   Json started_ = Json::object();      // what the driver said of this run

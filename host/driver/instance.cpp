@@ -33,11 +33,13 @@ namespace {
 
 std::string text_of(const char* text) { return text != nullptr ? text : ""; }
 
-// What a driver says is never trusted to be JSON.
+// What a driver says is never trusted to be JSON, nor to be small.
+constexpr std::size_t most_json = 256U << 10;
+
 Json object_of(const char* text) {
-  if (text == nullptr) return Json::object();
-  Json json = Json::parse(text, nullptr, false);
-  return json.is_object() ? json : Json::object();
+  if (text == nullptr || std::strlen(text) > most_json) return Json::object();
+  auto json = parse_json(text, "driver");
+  return json && json->is_object() ? *std::move(json) : Json::object();
 }
 
 LogLevel level_of(std::int32_t level) {

@@ -22,6 +22,15 @@ Result<void> check_length(const std::filesystem::path& path) {
               "set XDG_RUNTIME_DIR to a shorter directory");
 }
 
+Result<uid_t> peer_user(Stream& stream) {
+  ucred peer{};
+  socklen_t size = sizeof peer;
+  if (::getsockopt(stream.native_handle(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) {
+    return last_error("identify a peer");
+  }
+  return peer.uid;
+}
+
 }  // namespace
 
 Result<UniqueHandle> listen_on(const std::filesystem::path& path) {
@@ -60,13 +69,10 @@ Task<Result<Stream>> Listener::accept() {
     co_return fail(Code::cancelled, "accept a connection: closed");
   }
   if (error) co_return system_error(error.value(), "accept a connection");
-  ucred peer{};
-  socklen_t size = sizeof peer;
-  if (::getsockopt(stream.native_handle(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) {
-    co_return last_error("identify a peer");
-  }
-  if (peer.uid != ::geteuid() && peer.uid != 0) {
-    co_return fail(Code::denied, "accept a connection: user " + std::to_string(peer.uid) + " may not");
+  const auto user = peer_user(stream);
+  if (!user) co_return std::unexpected(user.error());
+  if (*user != ::geteuid() && *user != 0) {
+    co_return fail(Code::denied, "accept a connection: user " + std::to_string(*user) + " may not");
   }
   co_return std::move(stream);
 }
@@ -78,11 +84,22 @@ void Listener::close() {
 
 Result<Stream> connect(const asio::any_io_executor& executor, const std::filesystem::path& path) {
   CHECKED(check_length(path));
+  const std::string what = "connect to '" + path.string() + "'";
   boost::system::error_code error;
   Stream stream(executor);
-  // A local connect does not wait for the peer's accept: it succeeds or fails at once, unless the backlog is full.
-  stream.connect(Protocol::endpoint(path.string()), error);
-  if (error) return system_error(error.value(), "connect to '" + path.string() + "'");
+  stream.open(Protocol(), error);
+  // Blocking, a connect would wait for ever when the peer's queue is full, as a stopped peer's is sooner or later.
+  if (!error) stream.non_blocking(true, error);
+  if (!error) stream.connect(Protocol::endpoint(path.string()), error);
+  if (error == asio::error::would_block || error == asio::error::try_again) {
+    return fail(Code::unavailable, what + ": it does not accept connections");
+  }
+  if (error) return system_error(error.value(), what);
+  // Where the path can be guessed, another user may serve it.
+  TRY(const uid_t user, peer_user(stream));
+  if (user != ::geteuid() && user != 0) {
+    return fail(Code::denied, what + ": user " + std::to_string(user) + " serves it", "remove '" + path.string() + "'");
+  }
   return stream;
 }
 

@@ -29,12 +29,16 @@ Result<void> make_private_directory(const std::filesystem::path& path);
 // Removes a file, socket or empty directory; a missing one is fine.
 Result<void> remove_entry(const std::filesystem::path& path);
 
+// Removes a directory with all in it; links are removed, not followed. A missing one is fine.
+Result<void> remove_tree(const std::filesystem::path& path);
+
 // A file that only grows; each append is on the disk when it returns.
 class AppendFile {
  public:
   enum class If { exists, missing };
   // missing: creates it, and fails with `exists` when it is there. exists: opens it.
   static Result<AppendFile> open(const std::filesystem::path& path, If when);
+  // All of it or nothing; after a failure that could not be undone, every later one fails too.
   Result<void> append(std::string_view text);
   // Cuts the file: for a torn last line.
   Result<void> truncate(std::uint64_t size);
@@ -43,6 +47,7 @@ class AppendFile {
   AppendFile(UniqueHandle handle, std::filesystem::path path) : handle_(std::move(handle)), path_(std::move(path)) {}
   UniqueHandle handle_;
   std::filesystem::path path_;
+  bool broken_ = false;
 };
 
 }  // namespace bulkhead::os

@@ -124,6 +124,13 @@ Result<void> remove_entry(const std::filesystem::path& path) {
   return last_error("remove '" + path.string() + "'");
 }
 
+Result<void> remove_tree(const std::filesystem::path& path) {
+  std::error_code error;
+  std::filesystem::remove_all(path, error);
+  if (error) return fail(Code::io, "remove '" + path.string() + "': " + error.message());
+  return {};
+}
+
 Result<AppendFile> AppendFile::open(const std::filesystem::path& path, If when) {
   const int flags = O_WRONLY | O_APPEND | (when == If::missing ? O_CREAT | O_EXCL : 0);
   TRY(UniqueHandle handle, open_at(path, flags));
@@ -132,9 +139,14 @@ Result<AppendFile> AppendFile::open(const std::filesystem::path& path, If when) 
 }
 
 Result<void> AppendFile::append(std::string_view text) {
-  CHECKED(write_all(handle_, text, path_));
-  if (::fdatasync(fd_of(handle_)) != 0) return last_error("sync '" + path_.string() + "'");
-  return {};
+  if (broken_) return fail(Code::io, "write '" + path_.string() + "': an earlier write failed half-way");
+  const off_t before = ::lseek(fd_of(handle_), 0, SEEK_END);
+  if (before < 0) return last_error("write '" + path_.string() + "'");
+  auto written = write_all(handle_, text, path_);
+  if (written && ::fdatasync(fd_of(handle_)) != 0) written = last_error("sync '" + path_.string() + "'");
+  // Half a line must not stay: the next one would be glued to it, and both be lost.
+  if (!written && ::ftruncate(fd_of(handle_), before) != 0) broken_ = true;
+  return written;
 }
 
 Result<void> AppendFile::truncate(std::uint64_t size) {

@@ -96,6 +96,9 @@ Children children();
 // Orphaned descendants become children of this process instead of init's.
 Result<void> become_subreaper();
 
+// As many open files as this user may have: a daemon needs a few for each VM.
+void raise_file_limit();
+
 // The full path of a program, or not_found with the places that were searched.
 Result<std::string> find_program(const std::string& name);
 

@@ -22,13 +22,15 @@ struct ProcessInfo {
 // gone or not_found: there is no such process.
 Result<ProcessInfo> process_info(std::int64_t pid);
 
-// Every process that can be seen. Not atomic: what forks while it is taken can be missed.
+// Every process that can be seen; an error when one could not be looked at (nobody seen is not nobody there). Not
+// atomic: what forks while it is taken can be missed.
 Result<std::vector<ProcessInfo>> process_table();
 
 // The kernel function that a process sleeps in ("futex_wait", "pipe_read"); "" when it runs or may not be known.
 std::string waits_for(std::int64_t pid);
 
-// The value of `key` in the environment that the process was started with; nothing when it has none or may not be read.
-std::optional<std::string> environment_value(std::int64_t pid, const std::string& key);
+// The value of `key` in the environment that the process was started with; nothing when it has none, has ended, or
+// belongs to another user.
+Result<std::optional<std::string>> environment_value(std::int64_t pid, const std::string& key);
 
 }  // namespace bulkhead::os

@@ -63,7 +63,11 @@ Result<std::vector<ProcessInfo>> process_table() {
     std::int64_t pid = 0;
     const auto [rest, bad] = std::from_chars(name.data(), name.data() + name.size(), pid);
     if (bad != std::errc{} || rest != name.data() + name.size()) continue;
-    if (auto info = process_info(pid)) all.push_back(*std::move(info));  // else it ended meanwhile
+    if (auto info = process_info(pid)) {
+      all.push_back(*std::move(info));
+    } else if (info.error().code != Code::gone) {
+      return std::unexpected(info.error());
+    }
   }
   if (error) return fail(Code::io, "list '/proc': " + error.message());
   return all;
@@ -74,9 +78,13 @@ std::string waits_for(std::int64_t pid) {
   return text && *text != "0" ? *text : "";
 }
 
-std::optional<std::string> environment_value(std::int64_t pid, const std::string& key) {
+Result<std::optional<std::string>> environment_value(std::int64_t pid, const std::string& key) {
   const auto text = read_file(proc_path(pid, "environ"));
-  if (!text) return std::nullopt;
+  if (!text) {
+    const Code code = text.error().code;
+    if (code == Code::not_found || code == Code::gone || code == Code::denied) return std::nullopt;
+    return std::unexpected(text.error());
+  }
   const std::string wanted = key + "=";
   std::size_t at = 0;
   while (at < text->size()) {

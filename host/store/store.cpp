@@ -14,13 +14,6 @@ namespace {
 // Folders that begin with a dot are VMs half created or half removed.
 fs::path vms_of(const fs::path& home) { return home / "vms"; }
 
-Result<void> remove_folder(const fs::path& folder) {
-  std::error_code error;
-  fs::remove_all(folder, error);  // does not follow symbolic links
-  if (error) return fail(Code::io, "remove '" + folder.string() + "': " + error.message());
-  return {};
-}
-
 Result<void> rename_folder(const fs::path& from, const fs::path& to) {
   std::error_code error;
   fs::rename(from, to, error);
@@ -33,11 +26,17 @@ Result<void> rename_folder(const fs::path& from, const fs::path& to) {
 Result<Store> Store::open(const fs::path& home) {
   CHECKED(os::make_private_directory(home));
   CHECKED(os::make_private_directory(vms_of(home)));
-  std::error_code error;
-  for (fs::directory_iterator it(vms_of(home), error), end; !error && it != end; it.increment(error)) {
-    if (it->path().filename().string().starts_with(".")) CHECKED(remove_folder(it->path()));
-  }
   return Store{home};
+}
+
+Result<void> Store::sweep() const {
+  Result<void> all{};
+  std::error_code error;
+  for (fs::directory_iterator it(vms_of(home_), error), end; !error && it != end; it.increment(error)) {
+    if (!it->path().filename().string().starts_with(".")) continue;
+    if (auto removed = os::remove_tree(it->path()); !removed) all = removed;
+  }
+  return all;
 }
 
 Result<Store> Store::attach(const fs::path& home) {
@@ -94,7 +93,7 @@ Result<void> Store::create(const VmRecord& record) const {
                 "use another name, or remove it first: bulkhead remove " + record.spec.name.str());
   }
   const fs::path fresh = vms_of(home_) / (".new-" + record.spec.name.str());
-  CHECKED(remove_folder(fresh));
+  CHECKED(os::remove_tree(fresh));
   CHECKED(os::make_private_directory(fresh));
   const Json json{{"version", 1}, {"created_at", record.created_at}, {"spec", to_json(record.spec)}};
   CHECKED(os::write_atomically(fresh / "vm.json", dump_pretty(json) + "\n"));
@@ -103,9 +102,9 @@ Result<void> Store::create(const VmRecord& record) const {
 
 Result<void> Store::remove(const VmName& name) const {
   const fs::path gone = vms_of(home_) / (".gone-" + name.str());
-  CHECKED(remove_folder(gone));
+  CHECKED(os::remove_tree(gone));
   CHECKED(rename_folder(paths(name).directory, gone));
-  return remove_folder(gone);
+  return os::remove_tree(gone);
 }
 
 }  // namespace bulkhead::store

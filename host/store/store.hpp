@@ -36,6 +36,9 @@ class Store {
   // The same for an agent: checks, and creates nothing.
   static Result<Store> attach(const std::filesystem::path& home);
 
+  // Removes what a crash left of VMs half created or half removed. Only for the one process that writes.
+  Result<void> sweep() const;
+
   const std::filesystem::path& home() const { return home_; }
   VmPaths paths(const VmName& name) const;
 
