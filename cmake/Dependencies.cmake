@@ -14,7 +14,8 @@ function(bulkhead_third_party name)
 endfunction()
 
 bulkhead_third_party(json)
-bulkhead_third_party(valijson)
+# Without this a schema that makes no sense ends the program.
+bulkhead_third_party(valijson DEFINE VALIJSON_USE_EXCEPTIONS=1)
 bulkhead_third_party(boost LINK Threads::Threads DEFINE BOOST_ERROR_CODE_HEADER_ONLY BOOST_DLL_USE_STD_FS BOOST_ALL_NO_LIB
                            BOOST_ASIO_NO_DEPRECATED)
 if(CMAKE_CROSSCOMPILING)
@@ -33,4 +34,5 @@ else()
 endif()
 if(WIN32)
   target_link_libraries(bulkhead_boost INTERFACE ws2_32 mswsock bcrypt)
+  target_compile_definitions(bulkhead_spdlog INTERFACE SPDLOG_WCHAR_FILENAMES)
 endif()

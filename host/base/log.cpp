@@ -65,7 +65,7 @@ std::string_view name(LogLevel level) {
 Result<Log> Log::to_file(const std::filesystem::path& file, LogLevel level) {
   std::error_code ignored;
   if (std::filesystem::is_symlink(file, ignored)) {
-    return fail(Code::denied, "open log '" + file.string() + "': is a symbolic link", "remove '" + file.string() + "'");
+    return fail(Code::denied, "open log '" + utf8(file) + "': is a symbolic link", "remove '" + utf8(file) + "'");
   }
   try {
     return Log{make(std::make_shared<spdlog::sinks::basic_file_sink_mt>(file.native()), level)};

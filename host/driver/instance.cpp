@@ -270,7 +270,8 @@ Result<Json> Instance::call(Operation operation, const Json& arguments, std::sha
   control_.reset();
   if (status == BULKHEAD_OK) return reply_.value_or(Json::object());
   Error error = error_.value_or(Error{.what = "the driver gave no reason"});
-  error.code = code_of(status);
+  // Several codes of ours are one status: the host's own error keeps its own.
+  if (status_of(error.code) != status) error.code = code_of(status);
   if (error.what.empty()) error.what = "the driver gave no reason";
   return std::unexpected(std::move(error));
 }

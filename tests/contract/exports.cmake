@@ -1,0 +1,11 @@
+# NM, DRIVER: the library exports the one symbol of the ABI, and nothing else.
+execute_process(COMMAND ${NM} -D --defined-only ${DRIVER} OUTPUT_VARIABLE text COMMAND_ERROR_IS_FATAL ANY)
+string(REGEX MATCHALL "[^\n]+" lines "${text}")
+set(names "")
+foreach(line IN LISTS lines)
+  string(REGEX REPLACE "^.* " "" name "${line}")
+  list(APPEND names ${name})
+endforeach()
+if(NOT "${names}" STREQUAL "bulkhead_driver_v1")
+  message(FATAL_ERROR "${DRIVER} exports '${names}', expected only bulkhead_driver_v1")
+endif()

@@ -1,0 +1,12 @@
+# AGENT, DRIVER: the driver.json beside the library is what the library says of itself.
+execute_process(COMMAND ${AGENT} --describe ${DRIVER} OUTPUT_VARIABLE described COMMAND_ERROR_IS_FATAL ANY)
+get_filename_component(folder ${DRIVER} DIRECTORY)
+file(READ ${folder}/driver.json written)
+if(NOT described STREQUAL written)
+  message(FATAL_ERROR "${folder}/driver.json differs from the driver:\n${described}")
+endif()
+string(JSON id GET "${written}" id)
+string(JSON version GET "${written}" version)
+if(NOT folder MATCHES "/${id}/${version}$")
+  message(FATAL_ERROR "the driver is ${id} ${version}, and is in ${folder}")
+endif()

@@ -1,0 +1,21 @@
+# COMPILER, INCLUDE, SOURCE: what to compile. FIELD, VALUE: the claim to change. RULE: what the message must then say.
+# Without these the source must compile.
+set(change "")
+if(RULE)
+  set(change -DFIELD=${FIELD} -DVALUE=${VALUE})
+endif()
+execute_process(COMMAND ${COMPILER} -std=c++20 -I${INCLUDE} -fsyntax-only -fno-diagnostics-color ${change} ${SOURCE}
+                RESULT_VARIABLE result OUTPUT_VARIABLE text ERROR_VARIABLE text)
+if(NOT RULE)
+  if(NOT result EQUAL 0)
+    message(FATAL_ERROR "a sound declaration does not compile:\n${text}")
+  endif()
+  return()
+endif()
+if(result EQUAL 0)
+  message(FATAL_ERROR "a declaration that breaks '${RULE}' compiles")
+endif()
+string(FIND "${text}" "${RULE}" at)
+if(at EQUAL -1)
+  message(FATAL_ERROR "the compiler's message does not say '${RULE}':\n${text}")
+endif()

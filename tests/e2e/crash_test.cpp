@@ -1,0 +1,171 @@
+#include "e2e/neighbour.hpp"
+
+using namespace bulkhead::e2e;
+namespace support = bulkhead::support;
+
+TEST_CASE("C01: a killed agent leaves its VM running and visible, and the VM can be stopped with proof") {
+  const HostUnderTest host;
+  const Neighbour neighbour(host);
+  host.run_vm(host.firmware("fw"));
+  const std::string run = host.run_of("fw");
+  const auto pid = host.leader("fw");
+  kill_hard(host.agent("fw"));
+  REQUIRE(eventually([&] { return host.info("fw").at("run").at("agent").at("alive") == false; }));
+  CHECK(host.state("fw") == "running");
+  CHECK(host.leader("fw") == pid);
+  CHECK(support::alive(pid));
+  neighbour.noticed_nothing();
+
+  const Json report = host.ok({"stop", "fw"});
+  CHECK(report.at("outcome") == "stopped");
+  CHECK(report.at("evidence").size() >= 2);
+  CHECK(host.members(run).empty());
+  CHECK_FALSE(support::alive(pid));
+  CHECK(support::occurrences(host.console("fw"), "BOOT") == 1);
+  neighbour.noticed_nothing();
+}
+
+TEST_CASE("C01: an agent killed while the driver starts leaves nothing and a later start works") {
+  const HostUnderTest host;
+  host.create(host.process("p", {"say", "ready"}, {{"on_start", "hang"}}));
+  const auto starting = host.begin({"start", "p", "--json"});
+  REQUIRE(host.console_says("p", "ready"));
+  kill_hard(host.agent("p"));
+  const Finished started = starting->wait();
+  CHECK(started.code == 1);
+  CHECK(contains(started.out, "agent"));
+  CHECK(host.state("p") == "failed");
+  CHECK(host.left().size() == 1);
+  CHECK(host.sockets_and_folders().empty());
+}
+
+TEST_CASE("C02: a killed daemon leaves its VMs running and the next command adopts them") {
+  const HostUnderTest host;
+  const Neighbour neighbour(host);
+  host.run_vm(host.firmware("fw"));
+  const auto pid = host.leader("fw");
+  const auto agent = host.agent("fw");
+  const auto daemon = host.daemon();
+  kill_hard(daemon);
+  CHECK(support::alive(pid));
+  CHECK(support::alive(agent));
+
+  CHECK(host.state("fw") == "running");
+  CHECK(host.daemon() != daemon);
+  CHECK(host.leader("fw") == pid);
+  CHECK(host.agent("fw") == agent);
+  CHECK(support::occurrences(host.console("fw"), "BOOT") == 1);
+  neighbour.noticed_no_crash();
+  const Json report = host.ok({"stop", "fw"});
+  CHECK(report.at("rung") == "ask");
+  CHECK(contains(host.console("fw"), "POWEROFF"));
+  neighbour.noticed_no_crash();
+}
+
+TEST_CASE("C02: a daemon killed in the middle of a stop: the next one knows the VM and ends it when asked") {
+  const HostUnderTest host;
+  host.run_vm(host.firmware("fw", "ignore"));
+  const auto pid = host.leader("fw");
+  const auto stopping = host.begin({"stop", "fw"});
+  REQUIRE(host.console_says("fw", "POWERBUTTON"));
+  kill_hard(host.daemon());
+  CHECK(stopping->wait().code == 1);
+  CHECK(support::alive(pid));
+  CHECK(host.ok({"stop", "--force", "fw"}).at("outcome") == "stopped");
+  CHECK_FALSE(support::alive(pid));
+}
+
+TEST_CASE(
+    "C03: a killed daemon and a killed agent: the next daemon finds the VM, never starts a second, and can stop it") {
+  const HostUnderTest host;
+  host.run_vm(host.firmware("fw"));
+  const std::string run = host.run_of("fw");
+  const auto pid = host.leader("fw");
+  const auto agent = host.agent("fw");
+  kill_hard(host.daemon());
+  kill_hard(agent);
+  CHECK(host.state("fw") == "running");
+  CHECK(host.leader("fw") == pid);
+  CHECK(host.failing(1, {"start", "fw"}).at("code") == "busy");
+  CHECK(host.members(run).size() == 1);
+  CHECK(host.ok({"stop", "fw"}).at("outcome") == "stopped");
+  CHECK(host.members(run).empty());
+}
+
+TEST_CASE("C03: all of a VM killed with its daemon: the next daemon sweeps what is left and a start works") {
+  const HostUnderTest host;
+  host.run_vm(host.firmware("fw"));
+  const auto pid = host.leader("fw");
+  const auto agent = host.agent("fw");
+  kill_hard(host.daemon());
+  kill_hard(agent);
+  kill_hard(pid);
+  CHECK_FALSE(host.sockets_and_folders().empty());
+  REQUIRE(host.reaches("fw", "stopped"));
+  CHECK(host.sockets_and_folders().empty());
+  host.start("fw");
+}
+
+TEST_CASE("C04: a killed QEMU is noticed and swept, and the VM has failed with the reason") {
+  const HostUnderTest host;
+  const Neighbour neighbour(host);
+  host.run_vm(host.firmware("fw"));
+  const std::string run = host.run_of("fw");
+  const auto agent = host.agent("fw");
+  kill_hard(host.leader("fw"));
+  REQUIRE(host.reaches("fw", "failed"));
+  CHECK(contains(host.info("fw").at("why"), "killed by signal 9"));
+  CHECK(host.members(run).empty());
+  CHECK_FALSE(support::alive(agent));
+  for (const std::string& path : host.sockets_and_folders()) CHECK_FALSE(contains(path, run.substr(0, 8)));
+  neighbour.noticed_nothing();
+  host.start("fw");
+}
+
+TEST_CASE("C05: a daemon told to stop with its VMs kept leaves them, and the next one adopts them") {
+  const HostUnderTest host;
+  host.run_vm(host.firmware("fw"));
+  const auto pid = host.leader("fw");
+  const auto daemon = host.daemon();
+  CHECK(host.ok({"host", "stop", "--keep-vms"}).at("kept") == 1);
+  CHECK_FALSE(support::alive(daemon));
+  CHECK(support::alive(pid));
+  CHECK(host.failing(1, {"info", "nobody"}).at("code") == "not_found");  // starts the next daemon
+  CHECK(host.leader("fw") == pid);
+  CHECK(support::occurrences(host.console("fw"), "BOOT") == 1);
+  CHECK(host.ok({"stop", "fw"}).at("rung") == "ask");
+}
+
+TEST_CASE("C06: a daemon that gets SIGTERM stops its VMs and ends") {
+  const HostUnderTest host;
+  host.run_vm(host.firmware("fw"));
+  const auto daemon = host.daemon();
+  REQUIRE(::kill(static_cast<pid_t>(daemon), SIGTERM) == 0);
+  CHECK(eventually([&] { return !support::alive(daemon); }));
+  CHECK(contains(host.console("fw"), "POWEROFF"));
+  CHECK(host.left().empty());
+}
+
+TEST_CASE("C10: a second daemon for a home refuses and names the first") {
+  const HostUnderTest host;
+  host.run_vm(host.firmware("fw"));
+  const auto first = host.daemon();
+  const Finished second = support::run(host.command(program_path("bulkheadd"), {}));
+  CHECK(second.code == 1);
+  CHECK(contains(second.err, "pid " + std::to_string(first)));
+  CHECK(contains(second.err, host.home().string()));
+  CHECK(host.daemon() == first);
+  CHECK(host.state("fw") == "running");
+}
+
+TEST_CASE("C10: commands that start the daemon at the same moment all succeed and there is one daemon") {
+  const HostUnderTest host;
+  std::vector<std::unique_ptr<Program>> all;
+  for (int i = 0; i < 4; ++i) all.push_back(host.begin({"list"}));
+  for (const auto& one : all) {
+    const Finished finished = one->wait();
+    INFO(finished.err);
+    CHECK(finished.code == 0);
+  }
+  CHECK(host.left().size() == 1);
+}

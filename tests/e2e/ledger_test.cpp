@@ -1,0 +1,148 @@
+#include <functional>
+
+#include "e2e/neighbour.hpp"
+
+using namespace bulkhead::e2e;
+namespace fs = std::filesystem;
+namespace support = bulkhead::support;
+
+namespace {
+
+// As the ledger writes its lines: the CRC-32 of the text, then the text.
+std::string ledger_line(const std::string& text) {
+  std::uint32_t crc = 0xffffffffU;
+  for (const char c : text) {
+    crc ^= static_cast<unsigned char>(c);
+    for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1) ^ ((crc & 1U) != 0 ? 0xedb88320U : 0U);
+  }
+  crc = ~crc;
+  std::string sum;
+  for (int shift = 28; shift >= 0; shift -= 4) sum += "0123456789abcdef"[(crc >> shift) & 15U];
+  return sum + " " + text + "\n";
+}
+
+// Rewrites each record of a ledger, its sums kept right.
+void forge_ledger(const fs::path& ledger, const std::function<void(Json&)>& change) {
+  const std::string text = support::read_text(ledger);
+  std::string forged;
+  for (std::size_t at = 0; at < text.size();) {
+    const auto end = text.find('\n', at);
+    REQUIRE(end != std::string::npos);
+    const std::string line = text.substr(at, end - at);
+    Json record = Json::parse(line.substr(9));
+    REQUIRE(ledger_line(record.dump()) == line + "\n");  // the forgery is as good as the original
+    change(record);
+    forged += ledger_line(record.dump());
+    at = end + 1;
+  }
+  support::write_text(ledger, forged);
+}
+
+}  // namespace
+
+TEST_CASE("F12: a ledger whose leader's pid now belongs to another process: it is not touched") {
+  const HostUnderTest host;
+  host.run_vm(host.firmware("fw"));
+  const auto pid = host.leader("fw");
+  const auto agent = host.agent("fw");
+  kill_hard(host.daemon());
+  kill_hard(agent);
+  kill_hard(pid);
+  const Program innocent({.program = TEST_CHILD, .arguments = {}, .env = {}});
+  forge_ledger(host.vm_directory("fw") / "ledger.jsonl", [&](Json& record) {
+    if (record.contains("identity") && record["identity"].value("pid", std::int64_t{0}) == pid) {
+      record["identity"]["pid"] = innocent.pid();
+    }
+  });
+  REQUIRE(contains(support::read_text(host.vm_directory("fw") / "ledger.jsonl"), std::to_string(innocent.pid())));
+  CHECK(host.reaches("fw", "stopped"));
+  CHECK(support::alive(innocent.pid()));
+  host.start("fw");
+}
+
+TEST_CASE("F13: pids in a ledger that may never be signalled reach nobody") {
+  for (const std::int64_t forged : {std::int64_t{0}, std::int64_t{1}, std::int64_t{-1}}) {
+    CAPTURE(forged);
+    const HostUnderTest host;
+    host.run_vm(host.firmware("fw"));
+    const auto pid = host.leader("fw");
+    const auto agent = host.agent("fw");
+    kill_hard(host.daemon());
+    kill_hard(agent);
+    kill_hard(pid);
+    const Program innocent({.program = TEST_CHILD, .arguments = {}, .env = {}});
+    forge_ledger(host.vm_directory("fw") / "ledger.jsonl", [&](Json& record) {
+      if (record.contains("identity") && record["identity"].value("pid", std::int64_t{0}) == pid) {
+        record["identity"]["pid"] = forged;
+      }
+    });
+    const std::string state = host.state("fw");
+    CHECK((state == "stopped" || state == "stopping" || state == "lost" || state == "failed"));
+    CHECK(support::alive(innocent.pid()));
+    // What is left of this run cannot be ended by the host when it is lost: the folder goes with the test.
+    if (host.state("fw") == "lost") fs::remove_all(host.runtime() / "bulkhead");
+  }
+}
+
+TEST_CASE("I2: a ledger that names the cgroup of another VM as its own does not reach that VM") {
+  const HostUnderTest host;
+  const Neighbour neighbour(host);
+  host.run_vm(host.firmware("fw"));
+  const std::string own = host.run_of("fw");
+  const std::string other = host.run_of("neighbour");
+  kill_hard(host.daemon());
+  forge_ledger(host.vm_directory("fw") / "ledger.jsonl", [&](Json& record) {
+    std::string cgroup = record.value("cgroup", "");
+    if (const auto at = cgroup.find(own); at != std::string::npos)
+      record["cgroup"] = cgroup.replace(at, own.size(), other);
+  });
+  host.bulkhead({"stop", "--force", "fw"});
+  neighbour.noticed_no_crash();
+}
+
+TEST_CASE("C07: after a reboot nothing of the old boot is signalled, and a start works") {
+  const HostUnderTest host;
+  host.run_vm(host.process("p", {"say", "ready"}));
+  const auto pid = host.leader("p");
+  const auto agent = host.agent("p");
+  kill_hard(host.daemon());
+  kill_hard(agent);
+  kill_hard(pid);
+  const Program innocent({.program = TEST_CHILD, .arguments = {}, .env = {}});
+  forge_ledger(host.vm_directory("p") / "ledger.jsonl", [&](Json& record) {
+    const std::string other = "00000000-0000-0000-0000-000000000000";
+    if (record.contains("boot_id")) record["boot_id"] = other;
+    if (!record.contains("identity")) return;
+    record["identity"]["boot_id"] = other;
+    record["identity"]["pid"] = innocent.pid();
+  });
+  CHECK(host.reaches("p", "stopped"));
+  CHECK(support::alive(innocent.pid()));
+  host.start("p");
+}
+
+TEST_CASE("C12: a ledger that is damaged makes the VM lost, with the reason, and nothing is ended or deleted") {
+  const HostUnderTest host;
+  host.run_vm(host.firmware("fw"));
+  const auto pid = host.leader("fw");
+  const fs::path ledger = host.vm_directory("fw") / "ledger.jsonl";
+  const std::string whole = support::read_text(ledger);
+  kill_hard(host.daemon());
+  std::string damaged = whole;
+  damaged[20] ^= 1;
+  support::write_text(ledger, damaged);
+  const Json info = host.info("fw");
+  CHECK(info.at("state") == "lost");
+  CHECK(contains(info.at("why"), "damaged"));
+  for (const Words& words :
+       {Words{"start", "fw"}, {"stop", "fw"}, {"stop", "--force", "fw"}, {"remove", "--force", "fw"}}) {
+    CHECK(host.bulkhead(words).code == 1);
+  }
+  CHECK(support::alive(pid));
+  CHECK(support::read_text(ledger) == damaged);
+
+  kill_hard(host.daemon());
+  support::write_text(ledger, whole);
+  CHECK(host.state("fw") == "running");
+  CHECK(host.leader("fw") == pid);
+}

@@ -1,0 +1,165 @@
+// A program that behaves as it is told: each argument is an action, performed in this order. At the end of the list it
+// sleeps for good.
+//   say WORD        writes a line; "ready" is what tests wait for
+//   deaf            ignores SIGTERM, SIGINT and SIGHUP
+//   fork N          starts N children in the same group, which sleep
+//   daemonise       starts a process that leaves: forked twice, in its own session, all descriptors closed
+//   threaded-daemon the same, and its first thread has ended while another lives
+//   nameless-daemon the same as daemonise, with an empty environment
+//   storm N SECONDS N lines of processes, each process starts the next after 1 ms and exits; ends by itself
+//   end-first-thread  the first thread ends, another lives
+//   name NAME       the short name that the kernel shows
+//   args            one line for each of the arguments that follow, and the end of the list
+//   env, cwd, fds   writes what it has
+//   exit CODE
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <dirent.h>
+#include <functional>
+#include <map>
+#include <pthread.h>
+#include <signal.h>
+#include <string>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <thread>
+#include <unistd.h>
+#include <vector>
+
+namespace {
+
+[[noreturn]] void sleep_for_good() {
+  for (;;) ::pause();
+}
+
+void end_first_thread() {
+  std::thread(sleep_for_good).detach();
+  // Not std::thread's way out: exit() would end the others too.
+  ::pthread_exit(nullptr);
+}
+
+void start_children(int number) {
+  for (int i = 0; i < number; ++i) {
+    if (::fork() == 0) sleep_for_good();
+  }
+}
+
+void close_everything() {
+  const auto limit = static_cast<int>(std::min(::sysconf(_SC_OPEN_MAX), 4096L));
+  for (int fd = 0; fd < limit; ++fd) ::close(fd);
+}
+
+// Returns in the starter, once the daemon is what it is meant to be.
+void start_daemon(const std::function<void()>& then) {
+  int ready[2];
+  if (::pipe(ready) != 0) ::_exit(99);
+  const pid_t between = ::fork();
+  if (between == 0) {
+    ::setsid();
+    if (::fork() != 0) ::_exit(0);
+    close_everything();  // the pipe's end with them: that is the message
+    then();
+    sleep_for_good();
+  }
+  ::close(ready[1]);
+  char ignored = 0;
+  while (::read(ready[0], &ignored, 1) > 0) continue;
+  ::close(ready[0]);
+  ::waitpid(between, nullptr, 0);
+}
+
+void start_storm(int lines, int seconds) {
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(seconds);
+  for (int i = 0; i < lines; ++i) {
+    if (::fork() != 0) continue;
+    while (std::chrono::steady_clock::now() < end) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      if (::fork() != 0) ::_exit(0);
+    }
+    ::_exit(0);
+  }
+}
+
+void say(const std::string& line) {
+  std::puts(line.c_str());
+  std::fflush(stdout);
+}
+
+void list_open_files() {
+  DIR* const open = ::opendir("/proc/self/fd");
+  while (const dirent* const entry = ::readdir(open)) {
+    const std::string name = entry->d_name;
+    if (name != "." && name != ".." && name != std::to_string(::dirfd(open))) say(name);
+  }
+  ::closedir(open);
+}
+
+void list_environment() {
+  for (char** entry = environ; *entry != nullptr; ++entry) say(*entry);
+}
+
+class Actions {
+ public:
+  Actions(int argc, char** argv) : words_(argv + 1, argv + argc) {}
+
+  void perform() {
+    while (at_ < words_.size()) {
+      const std::string action = next();
+      const auto known = table_.find(action);
+      if (known == table_.end()) {
+        std::fprintf(stderr, "test_child: unknown action '%s'\n", action.c_str());
+        std::exit(98);
+      }
+      known->second();
+    }
+    sleep_for_good();
+  }
+
+ private:
+  std::string next() { return at_ < words_.size() ? words_[at_++] : std::string(); }
+  int number() { return std::atoi(next().c_str()); }
+
+  std::vector<std::string> words_;
+  std::size_t at_ = 0;
+  const std::map<std::string, std::function<void()>> table_{
+      {"say", [this] { say(next()); }},
+      {"deaf",
+       [] {
+         for (const int s : {SIGTERM, SIGINT, SIGHUP}) ::signal(s, SIG_IGN);
+       }},
+      {"fork", [this] { start_children(number()); }},
+      {"daemonise", [] { start_daemon([] {}); }},
+      {"threaded-daemon", [] { start_daemon(end_first_thread); }},
+      {"nameless-daemon",
+       [] {
+         start_daemon([] {
+           char program[] = "/proc/self/exe";
+           char* const arguments[] = {program, nullptr};
+           char* const nothing[] = {nullptr};
+           ::execve(program, arguments, nothing);
+         });
+       }},
+      {"storm",
+       [this] {
+         const int lines = number();
+         start_storm(lines, number());
+       }},
+      {"end-first-thread", end_first_thread},
+      {"name", [this] { ::prctl(PR_SET_NAME, next().c_str()); }},
+      {"args",
+       [this] {
+         while (at_ < words_.size()) say(next());
+         std::exit(0);
+       }},
+      {"env", list_environment},
+      {"cwd", [] { say(std::string(::getcwd(nullptr, 0))); }},
+      {"fds", list_open_files},
+      {"exit", [this] { std::exit(number()); }},
+  };
+};
+
+}  // namespace
+
+int main(int argc, char** argv) { Actions(argc, argv).perform(); }
