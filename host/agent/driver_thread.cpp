@@ -8,7 +8,7 @@ namespace bulkhead::agent {
 
 namespace {
 // A driver that honours its deadline still needs a moment to return.
-constexpr milliseconds return_slack{500};
+constexpr milliseconds return_slack{150};
 }  // namespace
 
 struct DriverThread::Job {

@@ -1,5 +1,6 @@
 #include "cli/link.hpp"
 
+#include <algorithm>
 #include <thread>
 #include <utility>
 
@@ -40,9 +41,10 @@ Result<void> Link::ensure_daemon() const {
   if (answers()) return {};
   const Deadline deadline = Clock::now() + daemon_start_time;
   auto started = start_daemon(deadline);
-  if (started || started.error().code != Code::busy) return started;
-  // Somebody else started one at the same moment: it is about to listen.
-  while (Clock::now() < deadline) {
+  if (started) return started;
+  // Somebody else may have started one at the same moment: ours was refused, and that one is about to listen.
+  const Deadline patience = started.error().code == Code::busy ? deadline : Clock::now() + milliseconds{2'000};
+  while (Clock::now() < patience) {
     if (answers()) return {};
     std::this_thread::sleep_for(milliseconds{50});
   }
@@ -64,13 +66,14 @@ Result<void> Link::start_daemon(Deadline deadline) const {
   spawn.place = os::Spawn::Place::own_session;  // a Ctrl-C in this terminal is not meant for the VMs
   spawn.out = {.to = os::Output::To::handle, .handle = words.write.get()};
   spawn.err = {.to = os::Output::To::file, .path = (home_ / "bulkheadd.stderr").string()};
-  CHECKED(os::remove_entry(spawn.err.path));
+  const std::size_t said_before = os::read_file(spawn.err.path).value_or("").size();
   TRY(const os::Process daemon, os::spawn(spawn, [](const os::Identity&) { return Result<void>{}; }));
   words.write = os::UniqueHandle{};
   auto line = os::read_line(words.read, deadline);
   if (!line) return std::unexpected(within("start bulkheadd", line.error()));
   if (*line == "ready") return {};
-  std::string said = os::read_tail(spawn.err.path, 2000).value_or("");
+  std::string said = os::read_file(spawn.err.path).value_or("");
+  said.erase(0, std::min(said_before, said.size()));
   while (!said.empty() && said.back() == '\n') said.pop_back();
   const bool other = said.find("another bulkheadd serves it") != std::string::npos;
   return fail(other ? Code::busy : Code::unavailable, "start bulkheadd: " + (said.empty() ? "it ended at once" : said),

@@ -65,6 +65,11 @@ Result<std::shared_ptr<Run>> Run::begin(const Surroundings& surroundings, const 
 }
 
 Result<std::shared_ptr<Run>> Run::resume(const Surroundings& surroundings, const VmName& name, store::LedgerView view) {
+  const std::string& id = view.beginning->run.str();
+  const std::filesystem::path cgroup = view.beginning->cgroup;
+  const bool ours = view.beginning->vm == name.str() && (cgroup.empty() || cgroup.filename() == id) &&
+                    std::filesystem::path(view.beginning->runtime_directory).filename() == id.substr(0, 8);
+  if (!ours) return fail(Code::unknown, "read ledger of '" + name.str() + "': it names another run's places");
   TRY(catalogue::Manifest manifest, catalogue::parse_manifest(view.beginning->manifest));
   auto run = std::shared_ptr<Run>(
       new Run(surroundings, surroundings.store.paths(name), *view.beginning, std::move(manifest.kill)));

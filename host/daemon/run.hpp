@@ -22,7 +22,7 @@ class Run final : public stop::Target, public std::enable_shared_from_this<Run> 
   // busy: something of an earlier run still holds the lock.
   static Result<std::shared_ptr<Run>> begin(const Surroundings& surroundings, const store::VmSpec& spec,
                                             const catalogue::Driver& driver);
-  // A run that an earlier daemon began.
+  // A run that an earlier daemon began. unknown: its ledger names places that are not this run's.
   static Result<std::shared_ptr<Run>> resume(const Surroundings& surroundings, const VmName& name,
                                              store::LedgerView view);
 

@@ -62,6 +62,7 @@ Task<void> Vm::recover() {
     auto resumed = Run::resume(surroundings_, name(), *view);
     if (!resumed) {
       members = std::unexpected(resumed.error());
+      if (resumed.error().code == Code::unknown || resumed.error().code == Code::incompatible) break;
       continue;
     }
     run_ = *resumed;

@@ -53,8 +53,11 @@ Result<void> write_all(const UniqueHandle& handle, std::string_view text, const 
   return {};
 }
 
-Result<void> sync_directory(const std::filesystem::path& directory) {
-  TRY(const UniqueHandle handle, open_at(directory, O_RDONLY | O_DIRECTORY));
+Result<UniqueHandle> open_directory(const std::filesystem::path& directory) {
+  return open_at(directory.empty() ? "." : directory, O_RDONLY | O_DIRECTORY);
+}
+
+Result<void> sync_directory(const UniqueHandle& handle, const std::filesystem::path& directory) {
   if (::fsync(fd_of(handle)) != 0) return last_error("sync '" + directory.string() + "'");
   return {};
 }
@@ -75,23 +78,29 @@ Result<std::string> read_tail(const std::filesystem::path& path, std::size_t byt
 }
 
 Result<void> write_atomically(const std::filesystem::path& path, std::string_view content, Readable readable) {
-  const std::filesystem::path fresh = path.string() + ".new";
-  ::unlink(fresh.c_str());  // left by a writer that was killed
+  TRY(const UniqueHandle directory, open_directory(path.parent_path()));
+  const std::string name = path.filename().string();
+  const std::string fresh = name + ".new";
+  const int folder = fd_of(directory);
+  ::unlinkat(folder, fresh.c_str(), 0);  // left by a writer that was killed
   auto written = [&]() -> Result<void> {
-    TRY(const UniqueHandle handle, open_at(fresh, O_WRONLY | O_CREAT | O_EXCL));
-    CHECKED(write_all(handle, content, fresh));
-    if (readable == Readable::by_everybody && ::fchmod(fd_of(handle), private_file | S_IRGRP | S_IROTH) != 0) {
-      return last_error("open '" + fresh.string() + "' to others");
+    const mode_t mode = readable == Readable::by_everybody ? private_file | S_IRGRP | S_IROTH : private_file;
+    const UniqueHandle handle(
+        ::openat(folder, fresh.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, private_file));
+    if (!handle) return last_error("create '" + path.string() + ".new'");
+    CHECKED(write_all(handle, content, path));
+    if (::fchmod(fd_of(handle), mode) != 0) return last_error("set the mode of '" + path.string() + ".new'");
+    if (::fsync(fd_of(handle)) != 0) return last_error("sync '" + path.string() + ".new'");
+    if (::renameat(folder, fresh.c_str(), folder, name.c_str()) != 0) {
+      return last_error("rename '" + path.string() + ".new'");
     }
-    if (::fsync(fd_of(handle)) != 0) return last_error("sync '" + fresh.string() + "'");
-    if (::rename(fresh.c_str(), path.c_str()) != 0) return last_error("rename '" + fresh.string() + "'");
     return {};
   }();
   if (!written) {
-    ::unlink(fresh.c_str());
+    ::unlinkat(folder, fresh.c_str(), 0);
     return written;
   }
-  return sync_directory(path.parent_path());
+  return sync_directory(directory, path.parent_path());
 }
 
 Result<void> make_private_directory(const std::filesystem::path& path) {
@@ -134,7 +143,10 @@ Result<void> remove_tree(const std::filesystem::path& path) {
 Result<AppendFile> AppendFile::open(const std::filesystem::path& path, If when) {
   const int flags = O_WRONLY | O_APPEND | (when == If::missing ? O_CREAT | O_EXCL : 0);
   TRY(UniqueHandle handle, open_at(path, flags));
-  if (when == If::missing) CHECKED(sync_directory(path.parent_path()));
+  if (when == If::missing) {
+    TRY(const UniqueHandle directory, open_directory(path.parent_path()));
+    CHECKED(sync_directory(directory, path.parent_path()));
+  }
   return AppendFile{std::move(handle), path};
 }
 

@@ -78,22 +78,44 @@ std::string waits_for(std::int64_t pid) {
   return text && *text != "0" ? *text : "";
 }
 
-Result<std::optional<std::string>> environment_value(std::int64_t pid, const std::string& key) {
-  const auto text = read_file(proc_path(pid, "environ"));
-  if (!text) {
-    const Code code = text.error().code;
-    if (code == Code::not_found || code == Code::gone || code == Code::denied) return std::nullopt;
-    return std::unexpected(text.error());
-  }
+namespace {
+
+std::optional<std::string> value_in(const std::string& environment, const std::string& key) {
   const std::string wanted = key + "=";
   std::size_t at = 0;
-  while (at < text->size()) {
-    const auto end = std::min(text->find('\0', at), text->size());
-    if (text->compare(at, wanted.size(), wanted) == 0)
-      return text->substr(at + wanted.size(), end - at - wanted.size());
+  while (at < environment.size()) {
+    const auto end = std::min(environment.find('\0', at), environment.size());
+    if (environment.compare(at, wanted.size(), wanted) == 0) {
+      return environment.substr(at + wanted.size(), end - at - wanted.size());
+    }
     at = end + 1;
   }
   return std::nullopt;
+}
+
+// By its pid, a process whose first thread has ended reads as gone or empty; its other threads still have the
+// environment.
+Result<std::string> any_threads_environment(std::int64_t pid) {
+  std::error_code error;
+  for (std::filesystem::directory_iterator it(proc_path(pid, "task"), error), end; !error && it != end;
+       it.increment(error)) {
+    auto text = read_file(it->path() / "environ");
+    if (text && !text->empty()) return text;
+    if (!text && text.error().code != Code::gone && text.error().code != Code::not_found) return text;
+  }
+  return "";
+}
+
+}  // namespace
+
+Result<std::optional<std::string>> environment_value(std::int64_t pid, const std::string& key) {
+  auto text = read_file(proc_path(pid, "environ"));
+  const bool nothing = text ? text->empty() : text.error().code == Code::gone;
+  if (nothing) text = any_threads_environment(pid);
+  if (text) return value_in(*text, key);
+  const Code code = text.error().code;
+  if (code == Code::not_found || code == Code::gone || code == Code::denied) return std::nullopt;
+  return std::unexpected(text.error());
 }
 
 }  // namespace bulkhead::os

@@ -90,6 +90,13 @@ Result<Prepared> prepare(const Spawn& spec) {
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
 
+  // Nothing comes through the gate when the parent died or refused: then this process must not become the program.
+  char go = 0;
+  ssize_t got = 0;
+  do {
+    got = ::read(gate, &go, 1);
+  } while (got < 0 && errno == EINTR);
+  if (got != 1) ::_exit(127);
   const bool placed = spec.place == Spawn::Place::own_session ? ::setsid() > 0
                       : spec.place == Spawn::Place::own_group ? ::setpgid(0, 0) == 0
                                                               : ::setpgid(0, static_cast<pid_t>(spec.group)) == 0;
@@ -109,13 +116,6 @@ Result<Prepared> prepare(const Spawn& spec) {
   }
   for (const RawHandle handle : spec.inherit) ::fcntl(static_cast<int>(handle), F_SETFD, 0);
 
-  // Nothing comes through the gate when the parent died or refused: then this process must not become the program.
-  char go = 0;
-  ssize_t got = 0;
-  do {
-    got = ::read(gate, &go, 1);
-  } while (got < 0 && errno == EINTR);
-  if (got != 1) ::_exit(127);
   ::execve(p.program.c_str(), p.argv.data(), p.env.data());
   give_up(report, errno, stage_exec);
 }

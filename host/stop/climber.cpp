@@ -21,7 +21,7 @@ Task<void> ask_target(std::shared_ptr<Target> target, Step step, std::shared_ptr
 
 Task<void> Climber::run() {
   // The work bounds itself by `until`; the wait for it is a little longer, so that its own words reach the report.
-  constexpr auto slack = milliseconds{250};
+  constexpr auto slack = milliseconds{500};
   while (const auto step = ladder_.step()) {
     const Deadline limit = step->until + slack;
     const std::size_t rungs_before = ladder_.story().size();

@@ -90,14 +90,20 @@ TEST_CASE("I2: a ledger that names the cgroup of another VM as its own does not 
   host.run_vm(host.firmware("fw"));
   const std::string own = host.run_of("fw");
   const std::string other = host.run_of("neighbour");
+  const std::string truth = support::read_text(host.vm_directory("fw") / "ledger.jsonl");
   kill_hard(host.daemon());
   forge_ledger(host.vm_directory("fw") / "ledger.jsonl", [&](Json& record) {
     std::string cgroup = record.value("cgroup", "");
     if (const auto at = cgroup.find(own); at != std::string::npos)
       record["cgroup"] = cgroup.replace(at, own.size(), other);
   });
-  host.bulkhead({"stop", "--force", "fw"});
+  CHECK(host.bulkhead({"stop", "--force", "fw"}).code == 1);
+  CHECK(host.state("fw") == "lost");
   neighbour.noticed_no_crash();
+  // Nothing of it was touched: with its true ledger it is adopted and can be stopped.
+  kill_hard(host.daemon());
+  support::write_text(host.vm_directory("fw") / "ledger.jsonl", truth);
+  CHECK(host.state("fw") == "running");
 }
 
 TEST_CASE("C07: after a reboot nothing of the old boot is signalled, and a start works") {
