@@ -113,8 +113,9 @@ Result<std::vector<Member>> members(const Known& known) {
   bool group_is_ours = known.leader && present(table, *known.leader);
   for (const auto& [pid, info] : table) {
     if (pid <= 1 || info.identity == self || info.identity == known.guardian) continue;
+    if (!alive(info)) continue;
     TRY(const std::string found_by, claim(table, info, known));
-    if (found_by.empty() || !alive(info)) continue;
+    if (found_by.empty()) continue;
     if (known.leader && info.group == known.leader->pid) group_is_ours = true;
     found.push_back(member_of(info, found_by));
   }
