@@ -314,7 +314,7 @@ Result<std::string> Agent::artifact(const std::string& kind, const std::string& 
   const bool persistent = kept == driver::Kept::with_vm;
   const std::filesystem::path folder =
       persistent ? paths_.directory : std::filesystem::path(beginning_.runtime_directory);
-  const std::string path = (folder / (name + suffix_of(kind))).string();
+  std::string path = (folder / (name + suffix_of(kind))).string();
   CHECKED(ledger_.append(store::record::artifact({.kind = kind, .path = path, .persistent = persistent})));
   return path;
 }

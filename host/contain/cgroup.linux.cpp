@@ -96,7 +96,7 @@ Result<fs::path> Cgroup::base() {
   TRY(const std::string own, own_cgroup());
   // root may use the top; another user only the subtree that was delegated to it, and only while it lives inside.
   const fs::path parent = ::geteuid() == 0 ? mount : mount / own.substr(1);
-  const fs::path base = parent / ("bulkhead-" + std::to_string(::geteuid()));
+  fs::path base = parent / ("bulkhead-" + std::to_string(::geteuid()));
   CHECKED(make_directory(base));
   const Cgroup trial(base / ("trial-" + std::to_string(::getpid())));
   CHECKED(trial.create());

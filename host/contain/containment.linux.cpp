@@ -193,8 +193,7 @@ Sweep sweep(const Known& known, Deadline deadline) {
     if (!known.cgroup.empty()) {
       if (auto killed = Cgroup(known.cgroup).kill(); !killed) result.obstacle = killed.error().what;
     }
-    std::ranges::stable_partition(*present,
-                                  [&](const Member& m) { return known.leader && m.identity == *known.leader; });
+    std::ranges::partition(*present, [&](const Member& m) { return known.leader && m.identity == *known.leader; });
     kill_round(*present, result, deadline);
     if (present->empty()) std::this_thread::sleep_for(between_looks);
   }

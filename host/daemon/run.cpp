@@ -177,8 +177,11 @@ Task<Result<Json>> Run::call(std::string path, Json body, Deadline deadline) {
   const Deadline limit = deadline + answer_slack;
   auto answer = co_await api::call(socket(), std::move(request), limit);
   if (!answer) {
-    // A connection breaks a moment before the kernel has ended the process.
-    if (answer.error().code == Code::unavailable) co_await pause_until(Clock::now() + milliseconds{20});
+    // A connection breaks a moment before the kernel has ended the process, and before exit() has run its handlers.
+    if (answer.error().code == Code::unavailable) {
+      const Deadline patience = std::min(limit, Clock::now() + milliseconds{1'000});
+      while (agent_alive() && Clock::now() < patience) co_await pause_until(Clock::now() + milliseconds{5});
+    }
     if (!agent_alive()) co_return std::unexpected(agent_death());
     co_return std::unexpected(answer.error());
   }

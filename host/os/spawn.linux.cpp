@@ -68,7 +68,7 @@ Result<Prepared> prepare(const Spawn& spec) {
     p.argv.push_back(const_cast<char*>(arg.c_str()));  // execve does not write to it
   }
   p.argv.push_back(nullptr);
-  for (const auto& [key, value] : spec.env) p.env_text.push_back(std::string(key).append("=").append(value));
+  for (const auto& [key, value] : spec.env) p.env_text.push_back(key + "=" + value);
   for (std::string& text : p.env_text) p.env.push_back(text.data());
   p.env.push_back(nullptr);
   TRY(p.null, open_output(Output{}));

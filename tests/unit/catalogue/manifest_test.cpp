@@ -256,7 +256,8 @@ TEST_CASE("a value that this program does not know is a promise that it cannot k
 }
 
 TEST_CASE("a declaration that is left out or of another type is refused") {
-  for (const auto& [key, unused] : manifest_of(child).at("kill").items()) {
+  const Json kill = manifest_of(child).at("kill");
+  for (const auto& [key, unused] : kill.items()) {
     INFO(key);
     Json manifest = manifest_of(child);
     manifest["kill"].erase(key);
