@@ -27,7 +27,9 @@ function(bulkhead_add_driver name)
   target_link_libraries(${name}_driver PRIVATE bulkhead::sdk bulkhead::json bulkhead::warnings ${arg_LINK})
   if(UNIX AND NOT APPLE)
     # Hidden visibility leaks std's weak symbols, and a unique symbol would be shared with the host's copy.
-    target_compile_options(${name}_driver PRIVATE $<$<CXX_COMPILER_ID:GNU>:-fno-gnu-unique>)
+    if(NOT BULKHEAD_TIDY) # which reads our command lines with clang, and does not know the option
+      target_compile_options(${name}_driver PRIVATE $<$<CXX_COMPILER_ID:GNU>:-fno-gnu-unique>)
+    endif()
     target_link_options(${name}_driver PRIVATE -Wl,--version-script=${PROJECT_SOURCE_DIR}/sdk/cmake/driver.map -Wl,-z,nodelete)
     if(NOT BULKHEAD_SANITIZE)
       target_link_options(${name}_driver PRIVATE -Wl,-z,defs)

@@ -43,7 +43,7 @@ std::optional<std::string> find_program(const std::string& name) {
   std::string_view rest = path != nullptr ? path : "/usr/local/bin:/usr/bin:/bin";
   while (!rest.empty()) {
     const std::size_t end = std::min(rest.find(':'), rest.size());
-    const std::string candidate = std::string(rest.substr(0, end)) + "/" + name;
+    std::string candidate = std::string(rest.substr(0, end)) + "/" + name;
     // A relative entry would make the program depend on the working directory.
     if (candidate.front() == '/' && end > 0 && is_program(candidate)) return candidate;
     rest.remove_prefix(std::min(end + 1, rest.size()));

@@ -17,7 +17,7 @@ using nlohmann::json;
 using Clock = std::chrono::steady_clock;
 
 constexpr int kill_signal = 9;
-constexpr std::size_t log_tail = 16U * 1024U;
+constexpr std::size_t log_tail = std::size_t{16} * 1024;
 // Long enough for firmware and a kernel's first instructions; see docs/drivers/qemu.md.
 constexpr auto internal_error_window = 500ms;
 

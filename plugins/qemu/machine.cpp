@@ -177,7 +177,8 @@ bool Machine::attach(const Op& op, std::chrono::milliseconds limit_each) {
     try {
       open_session(path);
       if (session_->greet(patience(op, limit_each)).ok()) return true;
-    } catch (const Status&) {  // nothing listens there; the other socket may do
+      // NOLINTNEXTLINE(bugprone-empty-catch): nothing listens there; the other socket may do
+    } catch (const Status&) {
     }
     session_.reset();
   }

@@ -16,7 +16,7 @@ class VerdictStore {
   VerdictStore(std::string path, VerdictKey key) : path_(std::move(path)), key_(std::move(key)) {}
   static std::string path_in(const std::string& vm_dir) { return vm_dir + "/accelerator.json"; }
 
-  std::optional<Verdict> recall() const { return read_verdict(read_tail(path_, 0, 64U * 1024U), key_); }
+  std::optional<Verdict> recall() const { return read_verdict(read_tail(path_, 0, std::size_t{64} * 1024), key_); }
   bool remember(const Verdict& verdict) const {
     const std::lock_guard lock(writing_);
     return replace_file(path_, verdict_text(key_, verdict));
