@@ -182,7 +182,15 @@ Task<Result<Json>> Run::call(std::string path, Json body, Deadline deadline) {
       const Deadline patience = std::min(limit, Clock::now() + milliseconds{1'000});
       while (agent_alive() && Clock::now() < patience) co_await pause_until(Clock::now() + milliseconds{5});
     }
-    if (!agent_alive()) co_return std::unexpected(agent_death());
+    if (!agent_alive()) {
+      // How it died is known when it was reaped, a moment later; never, when an earlier daemon started it.
+      const Deadline patience = Clock::now() + milliseconds{200};
+      const std::int64_t pid = agent_->identity().pid;
+      while (surroundings_.endings.of(pid).empty() && Clock::now() < patience) {
+        co_await pause_until(Clock::now() + milliseconds{2});
+      }
+      co_return std::unexpected(agent_death());
+    }
     co_return std::unexpected(answer.error());
   }
   co_return api::outcome(*std::move(answer));
