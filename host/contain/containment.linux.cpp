@@ -160,11 +160,31 @@ void kill_round(const std::vector<Member>& present, Sweep& result, Deadline dead
   }
 }
 
+// As the guardian, everything of the run that loses its parent becomes our child: killing those directly is much faster
+// than a look at the whole table, and outruns processes that start the next and exit.
+void kill_own_children(const os::Identity& self, Sweep& result, Deadline deadline) {
+  constexpr int rounds = 50;
+  constexpr std::size_t most_told = 200;
+  for (int round = 0; round < rounds && Clock::now() < deadline; ++round) {
+    std::size_t killed = 0;
+    for (const std::int64_t pid : os::own_children()) {
+      const auto process = os::Process::open_pid(pid);
+      const auto info = os::process_info(pid);
+      if (!process || !info || info->parent != self.pid || info->identity != process->identity()) continue;
+      if (process->exited() || !process->signal(os::Signal::kill)) continue;
+      if (result.ended.size() < most_told) note_ended(result, member_of(*info, "descent"));
+      ++killed;
+    }
+    if (killed == 0) return;
+  }
+}
+
 }  // namespace
 
 Sweep sweep(const Known& known, Deadline deadline) {
   constexpr milliseconds between_looks{5};
   Sweep result;
+  const auto self = os::Process::self();
   int empty_looks = 0;
   for (;;) {
     auto present = members(known);
@@ -195,6 +215,7 @@ Sweep sweep(const Known& known, Deadline deadline) {
     }
     std::ranges::partition(*present, [&](const Member& m) { return known.leader && m.identity == *known.leader; });
     kill_round(*present, result, deadline);
+    if (self && known.guardian == *self) kill_own_children(*self, result, deadline);
     if (present->empty()) std::this_thread::sleep_for(between_looks);
   }
 }

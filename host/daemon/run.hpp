@@ -74,6 +74,7 @@ class Run final : public stop::Target, public std::enable_shared_from_this<Run> 
   Task<stop::Seen> prove(Deadline until);
   Task<stop::Seen> clean(Deadline until);
   Task<bool> prove_once(Deadline until);
+  Task<bool> stays_quiet();
   Task<void> dismiss_agent(Deadline until);
   Task<bool> agent_exited_by(Deadline until);
   bool remove_artifacts();

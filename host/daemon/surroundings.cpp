@@ -9,6 +9,7 @@ constexpr std::size_t kept = 256;
 }  // namespace
 
 void Endings::add(const os::Reaped& reaped) {
+  ++total_;
   endings_.push_back(reaped);
   if (endings_.size() > kept) endings_.pop_front();
 }

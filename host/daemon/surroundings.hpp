@@ -22,9 +22,11 @@ class Endings {
   void add(const os::Reaped& reaped);
   // "killed by signal 11", "exited with code 0"; "" when it is not known.
   std::string of(std::int64_t pid) const;
+  std::size_t total() const { return total_; }
 
  private:
   std::deque<os::Reaped> endings_;
+  std::size_t total_ = 0;
 };
 
 // What every VM of one daemon works with. Built by main, passed down, outlives all of them.

@@ -26,6 +26,9 @@ Result<ProcessInfo> process_info(std::int64_t pid);
 // atomic: what forks while it is taken can be missed.
 Result<std::vector<ProcessInfo>> process_table();
 
+// The children of this process, as the kernel lists them; one may have ended since.
+std::vector<std::int64_t> own_children();
+
 // The kernel function that a process sleeps in ("futex_wait", "pipe_read"); "" when it runs or may not be known.
 std::string waits_for(std::int64_t pid);
 

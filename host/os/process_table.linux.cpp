@@ -73,6 +73,19 @@ Result<std::vector<ProcessInfo>> process_table() {
   return all;
 }
 
+std::vector<std::int64_t> own_children() {
+  std::vector<std::int64_t> pids;
+  std::error_code error;
+  for (std::filesystem::directory_iterator it("/proc/self/task", error), end; !error && it != end;
+       it.increment(error)) {
+    const auto text = read_file(it->path() / "children");
+    if (!text) continue;
+    std::istringstream numbers(*text);
+    for (std::int64_t pid = 0; numbers >> pid;) pids.push_back(pid);
+  }
+  return pids;
+}
+
 std::string waits_for(std::int64_t pid) {
   const auto text = read_file(proc_path(pid, "wchan"));
   return text && *text != "0" ? *text : "";
