@@ -96,6 +96,7 @@ TEST_CASE("a process whose first thread has ended, while another lives, has not 
 }
 
 TEST_CASE("a handle goes on meaning its process after that has been reaped") {
+  REQUIRE(childless());
   const Nursery nursery;
   const os::Process child = nursery.start({"exit", "3"});
   REQUIRE(child.wait(in_good_time()));
@@ -114,6 +115,7 @@ TEST_CASE("a handle goes on meaning its process after that has been reaped") {
 }
 
 TEST_CASE("reaping tells the signal that ended a child, and whether children are left") {
+  REQUIRE(childless());
   const Nursery nursery;
   CHECK(os::children() == os::Children::none);
   const os::Process child = nursery.start({"say", "ready"});
