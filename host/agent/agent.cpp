@@ -215,10 +215,18 @@ Task<Result<Json>> Agent::force(Deadline deadline) {
     if (!called) co_return std::unexpected(called.error());
   }
   const contain::Known known = children_.known();
-  std::function<contain::Sweep()> work = [known, deadline] { return contain::sweep(known, deadline); };
-  contain::Sweep swept = co_await on_thread(pool_.get_executor(), std::move(work));
+  std::vector<contain::Member> ended;
+  contain::Sweep swept;
+  // Who exits at each look can be missed by all of them. Nobody can be missed by the kernel's word that we, whose
+  // children all orphans become, have no child.
+  do {
+    std::function<contain::Sweep()> work = [known, deadline] { return contain::sweep(known, deadline); };
+    swept = co_await on_thread(pool_.get_executor(), std::move(work));
+    std::ranges::copy(swept.ended, std::back_inserter(ended));
+    note_exits();
+  } while (swept.survivors.empty() && os::children() == os::Children::some && Clock::now() < deadline);
   Json json = Json::object();
-  json["ended"] = members_json(swept.ended);
+  json["ended"] = members_json(ended);
   json["survivors"] = members_json(swept.survivors);
   if (!swept.obstacle.empty()) json["obstacle"] = swept.obstacle;
   co_return json;
@@ -332,6 +340,7 @@ Result<std::string> Agent::artifact(const std::string& kind, const std::string& 
 }
 
 Result<os::RawHandle> Agent::lock(const std::string& path, Sharing sharing) {
+  CHECKED(ledger_.append(store::record::lock({.path = path, .shared = sharing == Sharing::shared})));
   const auto mode = sharing == Sharing::shared ? os::FileLock::Mode::shared : os::FileLock::Mode::exclusive;
   auto lock = os::FileLock::acquire(path, mode, os::FileLock::If::must_exist);
   if (!lock) {

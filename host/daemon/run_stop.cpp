@@ -83,15 +83,19 @@ Task<stop::Seen> RunStop::kill_all(Deadline until) {
   }
   // In slices: a VM that does not die must not keep the pool's threads from the others.
   const contain::Known known_now = run_->known();
+  const bool kernel_knows = !known_now.cgroup.empty() || known_now.init;
   contain::Sweep swept;
   std::size_t ended = 0;
-  do {
+  bool done = false;
+  while (!done) {
     const Deadline slice = std::min(until, Clock::now() + milliseconds{250});
     std::function<contain::Sweep()> work = [known_now, slice] { return contain::sweep(known_now, slice); };
     swept = co_await on_thread(surroundings_.pool.get_executor(), std::move(work));
     note_ended(swept.ended);
     ended += swept.ended.size();
-  } while (!swept.survivors.empty() && Clock::now() < until);
+    done = swept.survivors.empty() && (kernel_knows || co_await stays_quiet());
+    done = done || Clock::now() >= until;
+  }
   seen.saw = swept.survivors.empty() ? stop::Saw::done : stop::Saw::refused;
   seen.detail += std::to_string(ended) + (ended == 1 ? " process ended" : " processes ended");
   if (!swept.obstacle.empty()) seen.detail += "; " + swept.obstacle;

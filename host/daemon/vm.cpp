@@ -412,6 +412,10 @@ Json Vm::info() const {
     }
     if (const auto view = run_->ledger()) {
       if (const auto* leader = view->last_of(store::Role::leader)) run["leader"] = {{"pid", leader->identity.pid}};
+      run["locks"] = Json::array();
+      for (const store::RecordedLock& lock : view->locks) {
+        run["locks"].push_back({{"path", lock.path}, {"shared", lock.shared}});
+      }
     }
     run["driver_says"] = started_;
     run["kill"] = run_->manifest().value("kill", Json::object());

@@ -16,6 +16,7 @@
 // time: the daemon until the agent runs, the agent while it lives, the daemon again after the agent's proved death.
 namespace bulkhead::store {
 
+// init: of the run's pid namespace. Whoever is first is ended first: what he leaves behind then only has to be waited for.
 enum class Role { agent, init, leader, helper };
 std::string_view name(Role role);
 
@@ -34,6 +35,11 @@ struct RecordedArtifact {
   std::string kind;
   std::string path;
   bool persistent = false;  // stays when the VM stops
+};
+
+struct RecordedLock {
+  std::string path;
+  bool shared = false;
 };
 
 // What the daemon decided before anything was started.
@@ -56,6 +62,7 @@ struct LedgerView {
   std::optional<Beginning> beginning{};
   std::vector<RecordedProcess> processes{};   // in order of start
   std::vector<RecordedArtifact> artifacts{};  // in order of creation
+  std::vector<RecordedLock> locks{};          // that were asked for; the kernel knows which are held
   std::optional<Json> start_reply{};          // what the driver said of the VM that it started
   Json driver_state = Json::object();
   bool ended = false;  // proved gone and cleaned: nothing of this run exists
@@ -71,6 +78,7 @@ Json intent(Role role, const std::string& program);
 Json process(Role role, const os::Identity& identity, const std::string& program);
 Json exited(const os::Identity& identity, int code, int signal);
 Json artifact(const RecordedArtifact& artifact);
+Json lock(const RecordedLock& lock);
 Json started(const Json& reply);
 Json state(const Json& state);
 Json end();

@@ -52,6 +52,14 @@ Result<void> apply_artifact(LedgerView& view, const Json& json) {
   return {};
 }
 
+Result<void> apply_lock(LedgerView& view, const Json& json) {
+  RecordedLock lock;
+  TRY(lock.path, string_at(json, "path"));
+  lock.shared = on(flag_or(json, "shared", Flag::off));
+  view.locks.push_back(std::move(lock));
+  return {};
+}
+
 Result<void> apply(LedgerView& view, const Json& json) {
   const std::string type = string_or(json, "type");
   if (type == "begin") {
@@ -62,6 +70,8 @@ Result<void> apply(LedgerView& view, const Json& json) {
     return apply_exited(view, json);
   } else if (type == "artifact") {
     return apply_artifact(view, json);
+  } else if (type == "lock") {
+    return apply_lock(view, json);
   } else if (type == "started") {
     TRY(view.start_reply, object_at(json, "reply"));
   } else if (type == "state") {
@@ -169,6 +179,7 @@ Json exited(const os::Identity& identity, int code, int signal) {
 Json artifact(const RecordedArtifact& a) {
   return {{"type", "artifact"}, {"kind", a.kind}, {"path", a.path}, {"persistent", a.persistent}};
 }
+Json lock(const RecordedLock& l) { return {{"type", "lock"}, {"path", l.path}, {"shared", l.shared}}; }
 Json started(const Json& reply) { return {{"type", "started"}, {"reply", reply}}; }
 Json state(const Json& state) { return {{"type", "state"}, {"state", state}}; }
 Json end() { return {{"type", "end"}}; }

@@ -154,6 +154,32 @@ TEST_CASE("a stopped or frozen member is ended with its cgroup") {
   CHECK_FALSE(alive(leader.identity().pid));
 }
 
+TEST_CASE("kernel trap: a child lives in a cgroup that was killed before, and beside a parent that lives in one") {
+  // clone3 with CLONE_INTO_CGROUP would kill it at birth in both cases (Linux 6.18).
+  const Place place;
+  const Place fresh;
+  if (!place) return;
+  const Nursery nursery;
+  REQUIRE(place.group().kill());
+  const os::Process reborn = place.start(nursery, {"say", "ready"});
+  CHECK(alive(reborn.identity().pid));
+
+  const auto home = contain::Cgroup::base();
+  REQUIRE(home);
+  const contain::Cgroup back(home->parent_path());
+  write_text(place.path() / "cgroup.procs", "0");
+  const Nursery others;
+  os::Spawn spawn = others.child({"say", "ready"});
+  const auto entrance = fresh.group().entrance();
+  REQUIRE(entrance);
+  spawn.cgroup = entrance->get();
+  const os::Process child = Nursery::start(spawn);
+  const bool ready = others.says("ready");
+  write_text(back.path() / "cgroup.procs", "0");
+  CHECK(ready);
+  CHECK(fresh.populated());
+}
+
 TEST_CASE("a cgroup that cannot be entered is named as the step that failed, and the program never runs") {
   const Nursery nursery;
   const os::UniqueHandle not_a_cgroup(::open("/dev/full", O_WRONLY | O_CLOEXEC));

@@ -94,6 +94,30 @@ TEST_CASE("the exit of a process that is not in the ledger changes nothing") {
   CHECK(view_with({record::exited(identity(7), 0, 0)}).value().processes.empty());
 }
 
+TEST_CASE("locks are kept in the order in which they were asked for") {
+  const auto view =
+      view_with({record::lock({.path = "/a.img", .shared = false}), record::lock({.path = "/b.img", .shared = true})})
+          .value();
+  REQUIRE(view.locks.size() == 2);
+  CHECK(view.locks[0].path == "/a.img");
+  CHECK_FALSE(view.locks[0].shared);
+  CHECK(view.locks[1].shared);
+}
+
+TEST_CASE("a process keeps the number that tells it from others in its clock tick") {
+  os::Identity first = identity(1234);
+  first.serial = 77;
+  os::Identity second = first;
+  second.serial = 78;
+  CHECK(first != second);
+  const auto view = view_with({record::process(Role::leader, first, "/bin/p")}).value();
+  REQUIRE(view.processes.size() == 1);
+  CHECK(view.processes[0].identity.serial == 77);
+  CHECK(view.processes[0].identity != second);
+  second.serial = 0;  // not known: the rest decides
+  CHECK(view.processes[0].identity == second);
+}
+
 TEST_CASE("artifacts are kept in the order of their creation") {
   const auto view = view_with({record::artifact({.kind = "log", .path = "/a", .persistent = true}),
                                record::artifact({.kind = "unix_socket", .path = "/b"})})
