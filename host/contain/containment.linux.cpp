@@ -230,7 +230,8 @@ void kill_round(const std::vector<Member>& present, Sweep& result, Deadline dead
   const Deadline patience = std::min(deadline, Clock::now() + milliseconds{100});
   // Backwards: the init of a pid namespace was killed first, and ends last.
   for (const auto& [process, member] : killed | std::views::reverse) {
-    if (os::PidNamespace::closing(member.identity.pid) || process.wait(patience)) note_ended(result, member);
+    const auto closing = [&pid = member.identity.pid] { return os::PidNamespace::closing(pid); };
+    if (closing() || process.wait(patience) || closing()) note_ended(result, member);
   }
 }
 
