@@ -58,14 +58,26 @@ std::string suffix_of(const std::string& kind) {
 
 }  // namespace
 
+namespace {
+
+Children::Place place_of(const store::Beginning& beginning, const std::filesystem::path& programs) {
+  Children::Place place{.cgroup = beginning.cgroup};
+  if (contain::mechanism_named(beginning.containment) == contain::Mechanism::pid_namespace) {
+    place.init_program = (programs / "bulkhead-init").string();
+  }
+  return place;
+}
+
+}  // namespace
+
 Agent::Agent(asio::io_context& context, store::VmPaths paths, store::Beginning beginning, store::Ledger ledger,
-             os::Listener listener, os::UniqueHandle run_lock, Log log)
+             os::Listener listener, os::UniqueHandle run_lock, const std::filesystem::path& programs, Log log)
     : context_(context),
       paths_(std::move(paths)),
       beginning_(std::move(beginning)),
       log_(std::move(log)),
       ledger_(std::move(ledger)),
-      children_(beginning_.run, ledger_, std::move(run_lock), beginning_.cgroup),
+      children_(beginning_.run, ledger_, std::move(run_lock), place_of(beginning_, programs)),
       scope_(context.get_executor(), log_),
       server_(
           std::move(listener), [this](api::Request r) { return handle(std::move(r)); }, api::Limits{}, scope_, log_),

@@ -51,7 +51,7 @@ class EventRate {
 class Agent final : public driver::Services {
  public:
   Agent(asio::io_context& context, store::VmPaths paths, store::Beginning beginning, store::Ledger ledger,
-        os::Listener listener, os::UniqueHandle run_lock, Log log);
+        os::Listener listener, os::UniqueHandle run_lock, const std::filesystem::path& programs, Log log);
 
   // Serves until it is told to exit, or until nobody has wanted anything of it for a minute while nothing runs.
   void run();

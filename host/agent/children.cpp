@@ -50,7 +50,6 @@ Result<os::Spawn> Children::prepare(const Json& spec, store::Role role) const {
     }
     spawn.env[key] = value.get<std::string>();
   }
-  spawn.env[contain::run_variable] = run_.str();
   spawn.cwd = string_or(spec, "cwd", "/");
   TRY(spawn.out, output_of(spec, "stdout"));
   TRY(spawn.err, output_of(spec, "stderr"));
@@ -58,7 +57,6 @@ Result<os::Spawn> Children::prepare(const Json& spec, store::Role role) const {
     if (!handle.is_number_integer()) return fail(Code::invalid, "spawn: inherit is not a list of handles");
     spawn.inherit.push_back(handle.get<os::RawHandle>());
   }
-  spawn.inherit.push_back(run_lock_.get());
   if (role == store::Role::helper) {
     const Child* const leader = running_leader();
     if (leader == nullptr) return fail(Code::invalid, "spawn: a helper needs a running leader");
@@ -87,19 +85,38 @@ Result<std::uint64_t> Children::spawn(const Json& spec) {
   if (sealed_) return fail(Code::cancelled, "spawn: the VM is being stopped");
   if (role == store::Role::leader && running_leader() != nullptr)
     return fail(Code::busy, "spawn: the VM has a leader already");
+  CHECKED(make_namespace());
   TRY(os::Spawn prepared, prepare(spec, role));
-  os::UniqueHandle entrance;
-  if (!cgroup_.empty()) {
-    TRY(entrance, contain::Cgroup(cgroup_).entrance());
-    prepared.cgroup = entrance.get();
-  }
-  CHECKED(ledger_.append(store::record::intent(role, prepared.argv[0])));
-  auto process = os::spawn(prepared, [&](const os::Identity& identity) {
-    return ledger_.append(store::record::process(role, identity, prepared.argv[0]));
-  });
-  if (!process) return std::unexpected(process.error());
-  children_.emplace(++last_id_, Child{.role = role, .process = *std::move(process), .exit = {}});
+  TRY(os::Process process, start(std::move(prepared), role));
+  children_.emplace(++last_id_, Child{.role = role, .process = std::move(process), .exit = {}});
   return last_id_;
+}
+
+// In the ledger before its first instruction, and inside what contains it.
+Result<os::Process> Children::start(os::Spawn spawn, store::Role role) {
+  spawn.env[contain::run_variable] = run_.str();
+  spawn.inherit.push_back(run_lock_.get());
+  os::UniqueHandle entrance;
+  if (!place_.cgroup.empty()) {
+    TRY(entrance, contain::Cgroup(place_.cgroup).entrance());
+    spawn.cgroup = entrance.get();
+  }
+  if (namespace_) spawn.pid_namespace = &*namespace_;
+  CHECKED(ledger_.append(store::record::intent(role, spawn.argv[0])));
+  return os::spawn(spawn, [&](const os::Identity& identity) {
+    return ledger_.append(store::record::process(role, identity, spawn.argv[0]));
+  });
+}
+
+// Made for the first child, so that a run without children has none.
+Result<void> Children::make_namespace() {
+  if (place_.init_program.empty() || init_) return {};
+  os::Spawn spawn;
+  spawn.argv = {place_.init_program};
+  spawn.new_pid_namespace = true;
+  TRY(init_, start(std::move(spawn), store::Role::init));
+  TRY(namespace_, os::PidNamespace::of(init_->identity().pid));
+  return {};
 }
 
 Result<driver::Services::Exit> Children::wait(std::uint64_t id, milliseconds limit) {
@@ -134,6 +151,9 @@ std::vector<Children::Exited> Children::reap() {
       child.exit = driver::Services::Exit{.code = reaped.code, .signal = reaped.signal};
       ours.push_back({child.role, child.process.identity(), reaped.code, reaped.signal});
     }
+    if (init_ && init_->identity().pid == reaped.pid) {
+      ours.push_back({store::Role::init, init_->identity(), reaped.code, reaped.signal});
+    }
   }
   exited_.notify_all();
   return ours;
@@ -145,9 +165,13 @@ bool Children::leader_alive() const {
 }
 
 contain::Known Children::known() const {
-  contain::Known known{.run = run_, .cgroup = cgroup_};
+  contain::Known known{.run = run_, .cgroup = place_.cgroup};
   if (auto self = os::Process::self()) known.guardian = *std::move(self);
   const std::lock_guard lock(mutex_);
+  if (init_) {
+    known.init = init_->identity();
+    known.recorded.push_back(*known.init);
+  }
   for (const auto& [id, child] : children_) {
     known.recorded.push_back(child.process.identity());
     if (child.role == store::Role::leader) known.leader = child.process.identity();

@@ -21,10 +21,15 @@ namespace bulkhead::agent {
 // environment, and is in the ledger before its first instruction. Any thread.
 class Children {
  public:
+  // Where they live; at most one of the two.
+  struct Place {
+    std::string cgroup{};        // entered by every child; empty: none
+    std::string init_program{};  // of the pid namespace that every child is born in; empty: none
+  };
   // run_lock: the handle of the VM's lock, which every child inherits: the lock lives as long as anything of the run
-  // does. cgroup: the run's, entered by every child; empty: none.
-  Children(RunId run, SharedLedger& ledger, os::UniqueHandle run_lock, std::string cgroup)
-      : run_(std::move(run)), ledger_(ledger), run_lock_(std::move(run_lock)), cgroup_(std::move(cgroup)) {}
+  // does.
+  Children(RunId run, SharedLedger& ledger, os::UniqueHandle run_lock, Place place)
+      : run_(std::move(run)), ledger_(ledger), run_lock_(std::move(run_lock)), place_(std::move(place)) {}
 
   // spec: see bulkhead_host.spawn. cancelled: sealed. busy: there is a leader already.
   Result<std::uint64_t> spawn(const Json& spec);
@@ -55,12 +60,16 @@ class Children {
     std::optional<driver::Services::Exit> exit;
   };
   Result<os::Spawn> prepare(const Json& spec, store::Role role) const;
+  Result<os::Process> start(os::Spawn spawn, store::Role role);
+  Result<void> make_namespace();
   const Child* running_leader() const;
 
   RunId run_;
   SharedLedger& ledger_;
   os::UniqueHandle run_lock_;
-  std::string cgroup_;
+  Place place_;
+  std::optional<os::Process> init_;
+  std::optional<os::PidNamespace> namespace_;
   mutable std::mutex mutex_;
   std::condition_variable exited_;
   std::map<std::uint64_t, Child> children_;

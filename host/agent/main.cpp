@@ -9,6 +9,7 @@
 #include "catalogue/manifest.hpp"
 #include "driver/loader.hpp"
 #include "os/file.hpp"
+#include "os/paths.hpp"
 #include "os/process.hpp"
 
 namespace bulkhead::agent {
@@ -56,10 +57,11 @@ Result<void> run(const Arguments& arguments) {
   TRY(store::Ledger ledger, store::Ledger::open(paths.ledger));
   TRY(Log log, Log::to_file(paths.agent_log, level));
   CHECKED(os::become_subreaper());
+  TRY(const std::filesystem::path programs, os::program_directory());
   asio::io_context context(1);
   TRY(os::Listener listener, os::Listener::adopt(context.get_executor(), os::UniqueHandle(arguments.socket)));
   Agent agent(context, paths, *view.beginning, std::move(ledger), std::move(listener), os::UniqueHandle(arguments.lock),
-              log);
+              programs, log);
   agent.run();
   return {};
 }

@@ -103,6 +103,8 @@ class CommandLine {
     })->add_option("--source", a_.source, "console (the default), agent, or a log of the driver");
     vm_verb("console", "Connect to a VM's console; Ctrl-] leaves",
             [this](const Link& l, const Common& c) { return console(l, c, a_.name); });
+    verb(app_, "doctor", "Show how VMs are contained here and why not better, and which drivers work",
+         [](const Link& l, const Common& c) { return doctor(l, c); });
     CLI::App* driver = app_.add_subcommand("driver", "Look at drivers");
     driver->require_subcommand(1);
     verb(*driver, "list", "List the drivers that are installed",

@@ -233,9 +233,25 @@ std::string render_host(const Json& host) {
   return table({{"version", string_or(host, "version")},
                 {"pid", std::to_string(integer_or(host, "pid", 0))},
                 {"home", string_or(host, "home")},
-                {"containment", string_or(host, "containment")},
+                {"containment", string_or(object_at(host, "containment").value_or(Json::object()), "mechanism")},
                 {"started", string_or(host, "started_at")},
                 {"VMs", fmt::format("{}, {} running", integer_or(host, "vms", 0), integer_or(host, "running", 0))}});
+}
+
+std::string render_doctor(const Json& host, const Json& drivers) {
+  const Json containment = object_at(host, "containment").value_or(Json::object());
+  std::vector<Row> rows{{"containment", string_or(containment, "mechanism")}};
+  for (const Json& obstacle : list_at(containment, "obstacles")) {
+    rows.push_back({"", fmt::format("not by {}: {}", string_or(obstacle, "mechanism"), string_or(obstacle, "why"))});
+  }
+  for (const Json& driver : list_at(drivers, "drivers")) {
+    rows.push_back({"driver", fmt::format("{} {}", string_or(driver, "id"), string_or(driver, "version"))});
+  }
+  for (const Json& broken : list_at(drivers, "broken")) {
+    const Json error = object_at(broken, "error").value_or(Json::object());
+    rows.push_back({"broken", fmt::format("{}: {}", string_or(broken, "folder"), string_or(error, "message"))});
+  }
+  return table(rows);
 }
 
 }  // namespace bulkhead::cli

@@ -15,5 +15,7 @@ std::string render_stop(const Json& report);
 std::string render_plan(const Json& plan);
 std::string render_drivers(const Json& drivers);
 std::string render_host(const Json& host);
+// Of /v1/host and /v1/drivers.
+std::string render_doctor(const Json& host, const Json& drivers);
 
 }  // namespace bulkhead::cli

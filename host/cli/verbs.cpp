@@ -164,6 +164,14 @@ Result<int> driver_list(const Link& link, const Common& common) {
   return 0;
 }
 
+Result<int> doctor(const Link& link, const Common& common) {
+  TRY(const Json host, call(link, {.method = "GET", .path = "/v1/host"}, after(quick)));
+  TRY(const Json drivers, call(link, {.method = "GET", .path = "/v1/drivers"}, after(quick)));
+  show(common, Json{{"host", host}, {"drivers", drivers}}, render_doctor(host, drivers));
+  const Json broken = drivers.value("broken", Json::array());
+  return broken.empty() ? 0 : 1;
+}
+
 Result<int> host_start(const Link& link, const Common& common) {
   CHECKED(link.ensure_daemon());
   return host_status(link, common);

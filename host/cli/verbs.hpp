@@ -32,6 +32,8 @@ Result<int> remove(const Link& link, const Common& common, const std::string& na
 Result<int> logs(const Link& link, const Common& common, const std::string& name, const std::string& source);
 Result<int> console(const Link& link, const Common& common, const std::string& name);
 Result<int> driver_list(const Link& link, const Common& common);
+// 1 when something is broken.
+Result<int> doctor(const Link& link, const Common& common);
 Result<int> host_start(const Link& link, const Common& common);
 Result<int> host_stop(const Link& link, const Common& common, Flag keep_vms);
 Result<int> host_status(const Link& link, const Common& common);

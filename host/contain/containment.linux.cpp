@@ -1,6 +1,7 @@
 #include "contain/containment.hpp"
 
 #include <algorithm>
+#include <array>
 #include <map>
 #include <thread>
 #include <utility>
@@ -8,6 +9,7 @@
 #include "bulkhead/driver.h"
 
 #include "contain/cgroup.hpp"
+#include "os/pid_namespace.hpp"
 #include "os/process_table.hpp"
 
 namespace bulkhead::contain {
@@ -23,9 +25,10 @@ Result<Table> snapshot() {
   return table;
 }
 
+// Alive or a zombie: it holds its pid. What the table shows can be another process of the same pid and clock tick.
 bool present(const Table& table, const os::Identity& identity) {
   const auto it = table.find(identity.pid);
-  return it != table.end() && it->second.identity == identity;
+  return it != table.end() && it->second.identity == identity && os::Process::holds_pid(identity);
 }
 
 bool descends_from(const Table& table, const os::ProcessInfo& info, std::int64_t ancestor) {
@@ -51,31 +54,74 @@ Member member_of(const os::ProcessInfo& info, std::string found_by) {
   return {.identity = info.identity, .name = info.name, .state = info.state, .found_by = std::move(found_by)};
 }
 
+// What the looks at one process need, found out once for all of them.
+struct Marks {
+  bool guardian_present;
+  std::optional<std::uint64_t> pid_namespace;
+};
+
+Marks marks_of(const Table& table, const Known& known) {
+  Marks marks{.guardian_present = known.guardian && present(table, *known.guardian)};
+  if (known.init && present(table, *known.init)) marks.pid_namespace = os::PidNamespace::id_of(known.init->pid);
+  return marks;
+}
+
+bool recorded(const os::ProcessInfo& info, const Known& known) {
+  const auto it = std::ranges::find(known.recorded, info.identity);
+  return it != known.recorded.end() && os::Process::holds_pid(*it);
+}
+
 // How a process is known to belong to the run by itself; "" when it is not.
-Result<std::string> claim(const Table& table, const os::ProcessInfo& info, const Known& known) {
-  if (std::ranges::find(known.recorded, info.identity) != known.recorded.end()) return "ledger";
+Result<std::string> claim(const Table& table, const os::ProcessInfo& info, const Known& known, const Marks& marks) {
+  if (recorded(info, known)) return "ledger";
+  if (marks.pid_namespace && os::PidNamespace::id_of(info.identity.pid) == marks.pid_namespace) return "namespace";
   TRY(const std::optional<std::string> mark, os::environment_value(info.identity.pid, run_variable));
   if (mark == known.run.str()) return "environment";
-  if (known.guardian && present(table, *known.guardian) && descends_from(table, info, known.guardian->pid)) {
-    return "descent";
-  }
+  if (marks.guardian_present && descends_from(table, info, known.guardian->pid)) return "descent";
   return "";
 }
 
+constexpr std::array mechanisms{std::pair{Mechanism::cgroup, std::string_view("cgroup")},
+                                std::pair{Mechanism::pid_namespace, std::string_view("pid-namespace")},
+                                std::pair{Mechanism::process_group, std::string_view("process-group")}};
+
 }  // namespace
 
-Provided provided(Wish wish) {
-  Provided group{.mask = BULKHEAD_CONTAIN_GROUP, .mechanism = "process group + subreaper"};
-  if (wish == Wish::process_group) {
-    group.obstacle = "not wanted";
-    return group;
+std::string_view name(Mechanism mechanism) {
+  return std::ranges::find(mechanisms, mechanism, [](const auto& m) { return m.first; })->second;
+}
+
+std::optional<Mechanism> mechanism_named(std::string_view name) {
+  const auto* const it = std::ranges::find(mechanisms, name, [](const auto& m) { return m.second; });
+  if (it == mechanisms.end()) return std::nullopt;
+  return it->first;
+}
+
+std::uint32_t mask_of(Mechanism mechanism) {
+  if (mechanism == Mechanism::process_group) return BULKHEAD_CONTAIN_GROUP;
+  return BULKHEAD_CONTAIN_GROUP | BULKHEAD_CONTAIN_TREE;
+}
+
+Result<Provided> provide(std::optional<Mechanism> wanted) {
+  Provided provided;
+  for (const auto& [mechanism, word] : mechanisms) {
+    if (wanted && *wanted != mechanism) continue;
+    Result<void> possible{};
+    if (mechanism == Mechanism::cgroup) {
+      auto base = Cgroup::base();
+      possible = base ? Result<void>{} : std::unexpected(base.error());
+      if (base) provided.cgroup_base = *std::move(base);
+    } else if (mechanism == Mechanism::pid_namespace) {
+      possible = os::PidNamespace::probe();
+    }
+    if (possible) {
+      provided.mechanism = mechanism;
+      return provided;
+    }
+    if (wanted) return std::unexpected(within("contain by " + std::string(word), possible.error()));
+    provided.obstacles.push_back({mechanism, possible.error().what});
   }
-  auto base = Cgroup::base();
-  if (!base) {
-    group.obstacle = base.error().what;
-    return group;
-  }
-  return {.mask = BULKHEAD_CONTAIN_GROUP | BULKHEAD_CONTAIN_TREE, .mechanism = "cgroup v2", .cgroup_base = *base};
+  return provided;
 }
 
 namespace {
@@ -95,18 +141,29 @@ Result<void> add_cgroup_members(const Known& known, std::vector<Member>& found) 
   return {};
 }
 
-// The kernel says that the cgroup is populated although no member could be seen: somebody is just being born or dying.
-Result<bool> cgroup_empty(const Known& known) {
-  if (known.cgroup.empty()) return true;
-  TRY(const Cgroup::Occupancy occupancy, Cgroup(known.cgroup).occupancy());
-  return occupancy == Cgroup::Occupancy::empty;
-}
-
 }  // namespace
+
+Result<std::optional<Verdict>> kernel_verdict(const Known& known) {
+  if (!known.cgroup.empty()) {
+    TRY(const Cgroup::Occupancy occupancy, Cgroup(known.cgroup).occupancy());
+    const bool empty = occupancy == Cgroup::Occupancy::empty;
+    return Verdict{
+        .empty = empty, .oracle = "kernel, of the VM's cgroup", .says = empty ? "populated 0" : "populated 1"};
+  }
+  if (!known.init) return std::nullopt;
+  const auto init = os::Process::open(*known.init);
+  if (!init && init.error().code != Code::gone) return std::unexpected(init.error());
+  const bool empty = !init || init->exited();
+  return Verdict{
+      .empty = empty,
+      .oracle = "kernel, of the VM's pid namespace",
+      .says = empty ? "its init has ended, which is seen only when nobody is left in it" : "its init is alive"};
+}
 
 Result<std::vector<Member>> members(const Known& known) {
   TRY(const Table table, snapshot());
   TRY(const os::Identity self, os::Process::self());
+  const Marks marks = marks_of(table, known);
   std::vector<Member> found;
   // A group's number is only evidence while somebody who is known to be ours holds it: its leader (also as a zombie,
   // which keeps the number from being used again) or a member found otherwise.
@@ -114,7 +171,7 @@ Result<std::vector<Member>> members(const Known& known) {
   for (const auto& [pid, info] : table) {
     if (pid <= 1 || info.identity == self || info.identity == known.guardian) continue;
     if (!alive(info)) continue;
-    TRY(const std::string found_by, claim(table, info, known));
+    TRY(const std::string found_by, claim(table, info, known, marks));
     if (found_by.empty()) continue;
     if (known.leader && info.group == known.leader->pid) group_is_ours = true;
     found.push_back(member_of(info, found_by));
@@ -188,11 +245,11 @@ Sweep sweep(const Known& known, Deadline deadline) {
   int empty_looks = 0;
   for (;;) {
     auto present = members(known);
-    auto empty = cgroup_empty(known);
+    const auto verdict = kernel_verdict(known);
     const bool late = Clock::now() >= deadline;
-    if (!present || !empty) {
+    if (!present || !verdict) {
       // Nobody could be seen, which is not the same as nobody being there.
-      result.obstacle = !present ? present.error().what : empty.error().what;
+      result.obstacle = !present ? present.error().what : verdict.error().what;
       if (late) {
         result.survivors.push_back(
             {.identity = known.leader.value_or(os::Identity{}), .name = "?", .found_by = "ledger"});
@@ -201,7 +258,7 @@ Sweep sweep(const Known& known, Deadline deadline) {
       std::this_thread::sleep_for(between_looks);
       continue;
     }
-    if (present->empty() && *empty) {
+    if (present->empty() && (!*verdict || (*verdict)->empty)) {
       if (++empty_looks == 2) return result;
       continue;
     }
@@ -213,7 +270,8 @@ Sweep sweep(const Known& known, Deadline deadline) {
     if (!known.cgroup.empty()) {
       if (auto killed = Cgroup(known.cgroup).kill(); !killed) result.obstacle = killed.error().what;
     }
-    std::ranges::partition(*present, [&](const Member& m) { return known.leader && m.identity == *known.leader; });
+    const auto first = known.init ? known.init : known.leader;
+    std::ranges::partition(*present, [&](const Member& m) { return first && m.identity == *first; });
     kill_round(*present, result, deadline);
     if (self && known.guardian == *self) kill_own_children(*self, result, deadline);
     if (present->empty()) std::this_thread::sleep_for(between_looks);

@@ -277,12 +277,25 @@ Json Daemon::drivers() const {
   return json;
 }
 
+namespace {
+
+Json containment_json(const contain::Provided& provided) {
+  Json json{{"mechanism", contain::name(provided.mechanism)}, {"obstacles", Json::array()}};
+  if (!provided.cgroup_base.empty()) json["cgroup"] = provided.cgroup_base.string();
+  for (const auto& obstacle : provided.obstacles) {
+    json["obstacles"].push_back({{"mechanism", contain::name(obstacle.mechanism)}, {"why", obstacle.why}});
+  }
+  return json;
+}
+
+}  // namespace
+
 Json Daemon::describe() const {
   return {{"version", BULKHEAD_VERSION},
           {"pid", ::getpid()},
           {"home", surroundings_.store.home().string()},
           {"runtime_directory", surroundings_.runtime_directory.string()},
-          {"containment", surroundings_.containment.mechanism},
+          {"containment", containment_json(surroundings_.containment)},
           {"started_at", started_at_},
           {"vms", vms_.size()},
           {"running", std::ranges::count_if(vms_, [](const auto& e) { return e.second->state() == State::running; })}};

@@ -122,22 +122,21 @@ Result<void> run(const Arguments& arguments) {
     if (auto written = os::write_atomically(file, text + "\n"); !written) log.warning(written.error().what);
   }
 
+  TRY(contain::Provided containment, contain::provide(contain::mechanism_named(arguments.containment)));
   asio::io_context context(1);
   asio::thread_pool pool(16);  // looks and kill rounds, each a fraction of a second
   Scope scope(context.get_executor(), log);
   Endings endings;
-  const Surroundings surroundings{
-      .executor = context.get_executor(),
-      .pool = pool,
-      .scope = scope,
-      .store = store,
-      .endings = endings,
-      .runtime_directory = runtime,
-      .containment = contain::provided(arguments.containment == "process-group" ? contain::Wish::process_group
-                                                                                : contain::Wish::strongest),
-      .agent_program = programs / "bulkhead-agent",
-      .driver_folders = std::move(folders),
-      .log = log};
+  const Surroundings surroundings{.executor = context.get_executor(),
+                                  .pool = pool,
+                                  .scope = scope,
+                                  .store = store,
+                                  .endings = endings,
+                                  .runtime_directory = runtime,
+                                  .containment = std::move(containment),
+                                  .agent_program = programs / "bulkhead-agent",
+                                  .driver_folders = std::move(folders),
+                                  .log = log};
   Daemon daemon(surroundings);
   TRY(os::UniqueHandle socket, os::listen_on(socket_path));
   TRY(os::Listener listener, os::Listener::adopt(context.get_executor(), std::move(socket)));
@@ -148,8 +147,10 @@ Result<void> run(const Arguments& arguments) {
   asio::signal_set end_signals(context, SIGTERM, SIGINT, SIGHUP);
   scope.spawn("children", reap_children(&child_signals, &endings));
   scope.spawn("daemon", live(&daemon, &server, &context, &end_signals, &scope, log));
-  log.info("containment: " + surroundings.containment.mechanism +
-           (surroundings.containment.obstacle.empty() ? "" : "; no cgroups: " + surroundings.containment.obstacle));
+  log.info("containment: " + std::string(contain::name(surroundings.containment.mechanism)));
+  for (const auto& obstacle : surroundings.containment.obstacles) {
+    log.info("containment by " + std::string(contain::name(obstacle.mechanism)) + " cannot be had: " + obstacle.why);
+  }
   log.info(std::string("bulkheadd ") + BULKHEAD_VERSION + ", pid " + std::to_string(::getpid()) + ", home " +
            home.string());
   context.run();
@@ -169,8 +170,9 @@ int main(int argc, char** argv) {
   app.add_option("--driver-dir", arguments.driver_folders, "Look for drivers here first");
   app.add_option("--log-level", arguments.log_level, "debug, info, warning or error");
   app.add_flag("--log-to-stderr", arguments.log_to_stderr, "Log to the terminal instead of HOME/bulkheadd.log");
-  app.add_option("--containment", arguments.containment, "strongest, or process-group to do without cgroups")
-      ->check(CLI::IsMember({"strongest", "process-group"}))
+  app.add_option("--containment", arguments.containment,
+                 "How VMs are contained: strongest that can be had, cgroup, pid-namespace or process-group")
+      ->check(CLI::IsMember({"strongest", "cgroup", "pid-namespace", "process-group"}))
       ->envname("BULKHEAD_CONTAINMENT");
   app.set_version_flag("--version", std::string("bulkheadd ") + BULKHEAD_VERSION);
   try {

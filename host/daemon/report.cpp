@@ -27,13 +27,13 @@ Json survivors_json(const std::vector<contain::Member>& survivors) {
 
 }  // namespace
 
-Json stop_report(const std::string& vm, const RunId& run, const stop::Ladder& ladder, const Run::Notes& notes,
-                 const StopReason& reason) {
+Json stop_report(const Run& run, const stop::Ladder& ladder, const RunStop::Notes& notes, const StopReason& reason) {
   const auto& story = ladder.story();
   const bool stopped = ladder.outcome() == stop::Outcome::stopped;
   Json report{{"version", 1},
-              {"vm", vm},
-              {"run", run.str()},
+              {"vm", run.beginning().vm},
+              {"run", run.id().str()},
+              {"containment", run.beginning().containment},
               {"at", timestamp_now()},
               {"reason", reason.why},
               {"outcome", stop::name(ladder.outcome())},

@@ -3,7 +3,7 @@
 #include <string>
 
 #include "base/json.hpp"
-#include "daemon/run.hpp"
+#include "daemon/run_stop.hpp"
 #include "stop/ladder.hpp"
 
 namespace bulkhead::daemon {
@@ -14,7 +14,6 @@ struct StopReason {
 };
 
 // The stop report, version 1 (sdk/schema/stop-report.schema.json).
-Json stop_report(const std::string& vm, const RunId& run, const stop::Ladder& ladder, const Run::Notes& notes,
-                 const StopReason& reason);
+Json stop_report(const Run& run, const stop::Ladder& ladder, const RunStop::Notes& notes, const StopReason& reason);
 
 }  // namespace bulkhead::daemon

@@ -10,13 +10,12 @@
 #include "daemon/surroundings.hpp"
 #include "os/lock.hpp"
 #include "os/process.hpp"
-#include "stop/climber.hpp"
 #include "store/ledger.hpp"
 
 namespace bulkhead::daemon {
 
-// One run of a VM as the daemon sees it: its ledger, its agent, and the work of each rung of the stop ladder.
-class Run final : public stop::Target, public std::enable_shared_from_this<Run> {
+// One run of a VM as the daemon sees it: its ledger and its agent. How it is ended: run_stop.hpp.
+class Run {
  public:
   // Takes the VM's lock and begins a ledger: from here on everything that exists is written down, and a stop ends it.
   // busy: something of an earlier run still holds the lock.
@@ -41,46 +40,27 @@ class Run final : public stop::Target, public std::enable_shared_from_this<Run> 
   // Events after that number; waits for one as long.
   Task<Result<Json>> events(std::uint64_t after, milliseconds wait);
 
-  Task<stop::Seen> perform(stop::Rung rung, Deadline until) override;
+  // SIGKILL to the agent alone, by its identity. It must have been started.
+  Result<void> kill_agent();
+  Task<bool> agent_exited_by(Deadline until);
+  // The VM's lock and ledger: the run is over.
+  void release();
 
   const RunId& id() const { return beginning_.run; }
-  // How this run is contained.
-  std::string_view mechanism() const { return beginning_.cgroup.empty() ? "process group + subreaper" : "cgroup v2"; }
+  const store::Beginning& beginning() const { return beginning_; }
+  const store::VmPaths& paths() const { return paths_; }
   const Json& manifest() const { return beginning_.manifest; }
   const catalogue::KillSemantics& kill() const { return kill_; }
   // As the ledger reads now; the error when it cannot be read.
   Result<store::LedgerView> ledger() const;
+  contain::Known known() const;
   // Who of the run is alive, by the kernel's word and the ledger.
   Task<Result<std::vector<contain::Member>>> members();
-
-  // For the report, in the order of what happened.
-  struct Notes {
-    Json processes = Json::array();
-    Json artifacts = Json::array();
-    Json evidence = Json::array();
-    std::vector<contain::Member> survivors{};
-    std::string doubt{};  // why the last proof failed
-  };
-  // Gathers what the ledger says of the processes' ends, too.
-  Notes notes() const;
-  void forget_notes() { notes_ = Notes{}; }
 
  private:
   Run(const Surroundings& surroundings, store::VmPaths paths, store::Beginning beginning,
       catalogue::KillSemantics kill);
-  Task<stop::Seen> ask(Deadline until);
-  Task<stop::Seen> force(Deadline until);
-  Task<stop::Seen> kill_all(Deadline until);
-  Task<stop::Seen> prove(Deadline until);
-  Task<stop::Seen> clean(Deadline until);
-  Task<bool> prove_once(Deadline until);
-  Task<bool> stays_quiet();
-  Task<void> dismiss_agent(Deadline until);
-  Task<bool> agent_exited_by(Deadline until);
-  bool remove_artifacts();
   Error agent_death() const;
-  void note_ended(const std::vector<contain::Member>& members);
-  contain::Known known() const;
   std::filesystem::path socket() const;
 
   const Surroundings& surroundings_;
@@ -90,8 +70,6 @@ class Run final : public stop::Target, public std::enable_shared_from_this<Run> 
   std::optional<os::FileLock> lock_;     // until the agent has it
   std::optional<store::Ledger> ledger_;  // while no agent writes it
   std::optional<os::Process> agent_;
-  Notes notes_;
-  std::vector<contain::Member> strays_;  // ended by a sweep, and not in the ledger
 };
 
 }  // namespace bulkhead::daemon

@@ -110,20 +110,27 @@ void Vm::watch(const std::shared_ptr<Run>& run) {
   surroundings_.scope.spawn("events of " + name().str(), watch_events(run));
 }
 
+// What the driver declares to need and this host does not provide; "" when nothing.
+std::string Vm::missing_containment(const bulkhead_kill_semantics& kill) const {
+  const auto missing = kill.containment & ~contain::mask_of(surroundings_.containment.mechanism);
+  std::string names;
+  for (const NamedValue& flag : containment_names) {
+    if ((missing & flag.value) != 0) names += (names.empty() ? "" : ", ") + std::string(flag.name);
+  }
+  return names;
+}
+
 Result<catalogue::Driver> Vm::usable_driver() const {
   const auto catalogue = catalogue::Catalogue::scan(surroundings_.driver_folders);
   TRY(catalogue::Driver driver, catalogue.find(record_.spec.driver));
   const bulkhead_kill_semantics& kill = driver.manifest.kill.declared;
   const std::string what = "use driver '" + record_.spec.driver + "'";
-  if (const auto missing = kill.containment & ~surroundings_.containment.mask) {
-    std::string names;
-    for (const NamedValue& flag : containment_names) {
-      if ((missing & flag.value) != 0) names += (names.empty() ? "" : ", ") + std::string(flag.name);
-    }
-    return fail(
-        Code::unsupported,
-        what + ": it needs the containment '" + names + "', this host provides " + surroundings_.containment.mechanism,
-        surroundings_.containment.obstacle);
+  if (const std::string missing = missing_containment(kill);
+      !missing.empty() && !record_.spec.best_effort_containment) {
+    return fail(Code::unsupported,
+                what + ": it needs the containment '" + missing + "', this host provides '" +
+                    std::string(contain::name(surroundings_.containment.mechanism)) + "'",
+                "see: bulkhead doctor; or accept less with \"containment\": \"best-effort\" in the VM's spec");
   }
   if (kill.process_model != BULKHEAD_MODEL_CHILD) {
     return fail(Code::unsupported, what + ": the process model '" +
@@ -150,6 +157,9 @@ Task<Result<Json>> Vm::start(Deadline deadline) {
   if (!begun) co_return std::unexpected(within("start '" + name().str() + "'", begun.error()));
   run_ = *std::move(begun);
   warnings_.clear();
+  if (const std::string missing = missing_containment(driver->manifest.kill.declared); !missing.empty()) {
+    warnings_.push_back("contained more weakly than its driver asks for ('" + missing + "'), as its spec accepts");
+  }
   guest_shut_down_ = false;
   asked_ = false;
   last_event_ = 0;
@@ -205,19 +215,19 @@ stop::Plan Vm::plan(const StopRequest& request) const {
 }
 
 void Vm::begin_stop(const StopRequest& request, StopReason reason) {
-  run_->forget_notes();
-  climber_ = std::make_shared<stop::Climber>(plan(request), run_, surroundings_.scope);
+  auto work = std::make_shared<RunStop>(surroundings_, run_);
+  climber_ = std::make_shared<stop::Climber>(plan(request), work, surroundings_.scope);
   enter(State::stopping, reason.why);
-  surroundings_.scope.spawn("stop " + name().str(), climb(run_, climber_, std::move(reason)));
+  surroundings_.scope.spawn("stop " + name().str(), climb(std::move(work), climber_, std::move(reason)));
 }
 
-Task<void> Vm::climb(std::shared_ptr<Run> run, std::shared_ptr<stop::Climber> climber, StopReason reason) {
+Task<void> Vm::climb(std::shared_ptr<RunStop> work, std::shared_ptr<stop::Climber> climber, StopReason reason) {
   const auto self = shared_from_this();
   co_await climber->run();
   const stop::Ladder& ladder = climber->ladder();
   // What the guest said last is often heard only after its process is gone.
   if (guest_shut_down_ && !reason.unexpected && !asked_) reason.why = "the guest shut down";
-  last_report_ = stop_report(name().str(), run->id(), ladder, run->notes(), reason);
+  last_report_ = stop_report(*run_, ladder, work->notes(), reason);
   const auto file = surroundings_.store.paths(name()).last_stop;
   if (auto written = os::write_atomically(file, dump_pretty(*last_report_) + "\n"); !written) {
     surroundings_.log.warning(written.error().what);
@@ -395,7 +405,7 @@ Json Vm::info() const {
   json["agent_log"] = paths.agent_log.string();
   json["warnings"] = warnings_;
   if (run_) {
-    Json run{{"id", run_->id().str()}, {"containment", run_->mechanism()}};
+    Json run{{"id", run_->id().str()}, {"containment", run_->beginning().containment}};
     if (const auto agent = run_->agent_identity()) {
       run["agent"] = {{"pid", agent->pid}, {"alive", run_->agent_alive()}};
     }

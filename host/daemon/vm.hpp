@@ -48,10 +48,11 @@ class Vm : public std::enable_shared_from_this<Vm> {
 
  private:
   Task<Result<Json>> start_run(std::shared_ptr<Run> run, Deadline deadline);
+  std::string missing_containment(const bulkhead_kill_semantics& kill) const;
   Result<catalogue::Driver> usable_driver() const;
   stop::Plan plan(const StopRequest& request) const;
   void begin_stop(const StopRequest& request, StopReason reason);
-  Task<void> climb(std::shared_ptr<Run> run, std::shared_ptr<stop::Climber> climber, StopReason reason);
+  Task<void> climb(std::shared_ptr<RunStop> work, std::shared_ptr<stop::Climber> climber, StopReason reason);
   Task<void> watch_agent(std::shared_ptr<Run> run);
   Task<void> watch_events(std::shared_ptr<Run> run);
   Task<bool> take_events(std::shared_ptr<Run> run, milliseconds wait);

@@ -11,16 +11,23 @@
 #include "base/deadline.hpp"
 #include "base/result.hpp"
 #include "os/handle.hpp"
+#include "os/pid_namespace.hpp"
 
 namespace bulkhead::os {
 
 // Which process, in a form that can be written down. A pid alone is not an identity: it is recycled.
 // start_time: in the kernel's own unit (Linux: clock ticks since boot, /proc/PID/stat field 22).
+// serial: a number that the kernel gives to no other process in this boot (Linux 6.9: the process's inode in pidfs);
+// 0 where it offers none, or where it was not asked for: then two processes with one pid in one tick look the same.
 struct Identity {
   std::int64_t pid = 0;
   std::uint64_t start_time = 0;
   std::string boot_id;
-  bool operator==(const Identity&) const = default;
+  std::uint64_t serial = 0;
+  bool operator==(const Identity& other) const {
+    const bool same_serial = serial == other.serial || serial == 0 || other.serial == 0;
+    return pid == other.pid && start_time == other.start_time && boot_id == other.boot_id && same_serial;
+  }
 };
 
 enum class Signal : int { hang_up = 1, interrupt = 2, kill = 9, terminate = 15, resume = 18, stop = 19 };
@@ -36,6 +43,9 @@ class Process {
   static Result<Identity> self();
 
   const Identity& identity() const { return identity_; }
+  // The same for a process that may have exited, while its parent has not looked: what holds a pid holds it until then.
+  static bool holds_pid(const Identity& identity);
+
   // True for a zombie too: all its threads have ended, only its parent has not looked.
   bool exited() const;
   // True: exited before the deadline. Blocks this thread.
@@ -70,6 +80,8 @@ struct Spawn {
   Output err{};
   std::vector<RawHandle> inherit{};  // the same numbers in the child; every other handle is closed
   RawHandle cgroup = no_handle;      // Linux: of a cgroup.procs, open for writing; entered before the program begins
+  bool new_pid_namespace = false;    // Linux: the child is the init of its own
+  const PidNamespace* pid_namespace = nullptr;  // Linux: the child is born in this one
   enum class Place { own_session, own_group, group_of };
   Place place = Place::own_group;
   std::int64_t group = 0;  // group_of: the group to join

@@ -10,7 +10,9 @@
 #include <poll.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -29,14 +31,25 @@ int pidfd_send_signal(int handle, int signal) {
 
 std::string named(std::int64_t pid) { return "process " + std::to_string(pid); }
 
+// Before Linux 6.9 all pidfds share one inode of another file system.
+std::uint64_t serial_of(RawHandle pidfd) {
+  constexpr auto pidfs_magic = 0x50494446;
+  struct statfs filesystem{};
+  struct stat info{};
+  const int fd = static_cast<int>(pidfd);
+  if (::fstatfs(fd, &filesystem) != 0 || filesystem.f_type != pidfs_magic || ::fstat(fd, &info) != 0) return 0;
+  return info.st_ino;
+}
+
 }  // namespace
 
 Result<Process> Process::open_pid(std::int64_t pid) {
   if (pid <= 1) return fail(Code::invalid, named(pid) + ": not a pid that bulkhead may signal");
   UniqueHandle handle(pidfd_open(pid));
   if (!handle) return last_error("open " + named(pid));
-  TRY(const ProcessInfo info, process_info(pid));
-  Process process(std::move(handle), info.identity);
+  TRY(ProcessInfo info, process_info(pid));
+  info.identity.serial = serial_of(handle.get());
+  Process process(std::move(handle), std::move(info.identity));
   // While the process behind the handle lives, its number cannot be anybody else's: only then was `info` about it.
   if (process.exited()) return fail(Code::gone, named(pid) + ": has exited");
   return process;
@@ -56,9 +69,20 @@ Result<Process> Process::open(const Identity& identity) {
   return process;
 }
 
+bool Process::holds_pid(const Identity& identity) {
+  const auto boot = boot_id();
+  if (identity.pid <= 1 || !boot || identity.boot_id != *boot) return false;
+  const UniqueHandle handle(pidfd_open(identity.pid));
+  if (!handle) return false;
+  auto info = process_info(identity.pid);
+  if (!info) return false;
+  info->identity.serial = serial_of(handle.get());
+  return info->identity == identity;
+}
+
 Result<Identity> Process::self() {
-  TRY(const ProcessInfo info, process_info(::getpid()));
-  return info.identity;
+  TRY(const Process process, open_pid(::getpid()));
+  return process.identity();
 }
 
 bool Process::exited() const { return wait(Clock::now()); }

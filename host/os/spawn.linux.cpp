@@ -3,6 +3,9 @@
 #include <csignal>
 #include <cstdlib>
 #include <fcntl.h>
+#include <optional>
+#include <sched.h>
+#include <string_view>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -21,8 +24,24 @@ struct ChildError {
   int number;
   int stage;
 };
-enum Stage : int { stage_group, stage_cgroup, stage_stdio, stage_cwd, stage_exec };
-constexpr std::array stage_names{"enter the process group", "enter the cgroup", "redirect output", "change directory",
+constexpr int stage_born = -1;  // no error: `number` is the pid of the process in the namespace
+enum Stage : int {
+  stage_namespace,
+  stage_map,
+  stage_birth,
+  stage_session,
+  stage_cgroup,
+  stage_stdio,
+  stage_cwd,
+  stage_exec
+};
+constexpr std::array stage_names{"enter a pid namespace",
+                                 "map the user namespace",
+                                 "start a process in the pid namespace",
+                                 "make a session",
+                                 "enter the cgroup",
+                                 "redirect output",
+                                 "change directory",
                                  "execute"};
 
 Result<UniqueHandle> open_output(const Output& output) {
@@ -56,6 +75,11 @@ struct Prepared {
   UniqueHandle null;
   UniqueHandle out;
   UniqueHandle err;
+  // Of a user namespace in which only this user and group exist, under their own numbers.
+  std::string uid_map = only(::geteuid());
+  std::string gid_map = only(::getegid());
+
+  static std::string only(unsigned id) { return std::to_string(id) + " " + std::to_string(id) + " 1"; }
 };
 
 Result<Prepared> prepare(const Spawn& spec) {
@@ -97,10 +121,7 @@ Result<Prepared> prepare(const Spawn& spec) {
     got = ::read(gate, &go, 1);
   } while (got < 0 && errno == EINTR);
   if (got != 1) ::_exit(127);
-  const bool placed = spec.place == Spawn::Place::own_session ? ::setsid() > 0
-                      : spec.place == Spawn::Place::own_group ? ::setpgid(0, 0) == 0
-                                                              : ::setpgid(0, static_cast<pid_t>(spec.group)) == 0;
-  if (!placed) give_up(report, errno, stage_group);
+  if (spec.place == Spawn::Place::own_session && ::setsid() < 0) give_up(report, errno, stage_session);
   if (spec.cgroup != no_handle && ::write(static_cast<int>(spec.cgroup), "0", 1) != 1) {
     give_up(report, errno, stage_cgroup);
   }
@@ -118,6 +139,40 @@ Result<Prepared> prepare(const Spawn& spec) {
 
   ::execve(p.program.c_str(), p.argv.data(), p.env.data());
   give_up(report, errno, stage_exec);
+}
+
+bool write_all(const char* file, const char* text, std::size_t size) {
+  const int fd = ::open(file, O_WRONLY | O_CLOEXEC);
+  const bool written = fd >= 0 && ::write(fd, text, size) == static_cast<ssize_t>(size);
+  ::close(fd);
+  return written;
+}
+
+// In a child that exists only for this: what it starts next is born in the namespace, as a child of our parent.
+[[noreturn]] void give_birth(const Spawn& spec, const Prepared& p, int gate, int report) {
+  if (spec.new_pid_namespace) {
+    if (::unshare(CLONE_NEWPID) != 0) {
+      if (errno != EPERM || ::unshare(CLONE_NEWUSER | CLONE_NEWPID) != 0) give_up(report, errno, stage_namespace);
+      constexpr std::string_view deny = "deny";
+      if (!write_all("/proc/self/setgroups", deny.data(), deny.size()) ||
+          !write_all("/proc/self/uid_map", p.uid_map.data(), p.uid_map.size()) ||
+          !write_all("/proc/self/gid_map", p.gid_map.data(), p.gid_map.size())) {
+        give_up(report, errno, stage_map);
+      }
+    }
+  } else {
+    const RawHandle user = spec.pid_namespace->user_handle();
+    if ((user != no_handle && ::setns(static_cast<int>(user), CLONE_NEWUSER) != 0) ||
+        ::setns(static_cast<int>(spec.pid_namespace->handle()), CLONE_NEWPID) != 0) {
+      give_up(report, errno, stage_namespace);
+    }
+  }
+  const auto pid = ::syscall(SYS_clone, CLONE_PARENT | SIGCHLD, nullptr, nullptr, nullptr, nullptr);
+  if (pid == 0) become(spec, p, gate, report);
+  if (pid < 0) give_up(report, errno, stage_birth);
+  const ChildError born{.number = static_cast<int>(pid), .stage = stage_born};
+  [[maybe_unused]] const auto written = ::write(report, &born, sizeof born);
+  ::_exit(0);
 }
 
 // fork with all signals blocked, so that no handler of ours runs in the child.
@@ -153,37 +208,68 @@ Result<std::string> find_program(const std::string& name) {
   return fail(Code::not_found, "find program '" + name + "': not in " + searched, "install it, or give its full path");
 }
 
-Result<Process> spawn(const Spawn& spec, const BeforeExec& before_exec) {
-  TRY(const Prepared prepared, prepare(spec));
-  TRY(Pipe gate, make_pipe());
-  TRY(Pipe report, make_pipe());
-  const std::string what = "start '" + prepared.program + "'";
+namespace {
 
-  const pid_t pid = fork_quietly();
-  if (pid < 0) return last_error(what);
-  if (pid == 0) {
-    // The gate's write end must not stay open in the child, or it would never see its parent's death.
-    ::close(static_cast<int>(gate.write.get()));
-    become(spec, prepared, static_cast<int>(gate.read.get()), static_cast<int>(report.write.get()));
-  }
-  report.write = UniqueHandle{};
-  auto process = Process::open_pid(pid);
-  if (!process) return std::unexpected(within(what, process.error()));
-  if (auto recorded = before_exec(process->identity()); !recorded)
-    return std::unexpected(within(what, recorded.error()));
-  const char go = 1;
-  if (::write(static_cast<int>(gate.write.get()), &go, 1) != 1) return last_error(what);
+Error child_error(const std::string& what, const ChildError& error) {
+  const auto stage = static_cast<std::size_t>(error.stage);
+  return system_error(error.number, what + ": " + (stage < stage_names.size() ? stage_names[stage] : "unknown stage"))
+      .error();
+}
 
+// What the child says next; nothing when it has become the program.
+std::optional<ChildError> heard(const Pipe& report) {
   ChildError error{};
   ssize_t got = 0;
   do {
     got = ::read(static_cast<int>(report.read.get()), &error, sizeof error);
   } while (got < 0 && errno == EINTR);
-  if (got == static_cast<ssize_t>(sizeof error)) {
-    const auto stage = static_cast<std::size_t>(error.stage);
-    return system_error(error.number,
-                        what + ": " + (stage < stage_names.size() ? stage_names[stage] : "unknown stage"));
+  if (got != static_cast<ssize_t>(sizeof error)) return std::nullopt;
+  return error;
+}
+
+// The pid of the child that waits at the gate.
+Result<pid_t> start_at_gate(const Spawn& spec, const Prepared& prepared, const Pipe& gate, Pipe& report,
+                            const std::string& what) {
+  const bool in_namespace = spec.new_pid_namespace || spec.pid_namespace != nullptr;
+  const pid_t pid = fork_quietly();
+  if (pid < 0) return last_error(what);
+  if (pid == 0) {
+    // The gate's write end must not stay open in the child, or it would never see its parent's death.
+    ::close(static_cast<int>(gate.write.get()));
+    const int gate_fd = static_cast<int>(gate.read.get());
+    const int report_fd = static_cast<int>(report.write.get());
+    if (in_namespace) give_birth(spec, prepared, gate_fd, report_fd);
+    become(spec, prepared, gate_fd, report_fd);
   }
+  report.write = UniqueHandle{};
+  if (!in_namespace) return pid;
+  const auto born = heard(report);
+  while (::waitpid(pid, nullptr, __WALL) < 0 && errno == EINTR) continue;
+  if (!born) return fail(Code::unavailable, what + ": the process that should start it was killed");
+  if (born->stage != stage_born) return std::unexpected(child_error(what, *born));
+  return born->number;
+}
+
+}  // namespace
+
+Result<Process> spawn(const Spawn& spec, const BeforeExec& before_exec) {
+  TRY(const Prepared prepared, prepare(spec));
+  TRY(const Pipe gate, make_pipe());
+  TRY(Pipe report, make_pipe());
+  const std::string what = "start '" + prepared.program + "'";
+  TRY(const pid_t pid, start_at_gate(spec, prepared, gate, report, what));
+  auto process = Process::open_pid(pid);
+  if (!process) return std::unexpected(within(what, process.error()));
+  // By the parent: the number of a group is another one inside a pid namespace.
+  if (spec.place != Spawn::Place::own_session) {
+    const auto group = spec.place == Spawn::Place::own_group ? pid : static_cast<pid_t>(spec.group);
+    if (::setpgid(pid, group) != 0) return last_error(what + ": enter the process group");
+  }
+  if (auto recorded = before_exec(process->identity()); !recorded)
+    return std::unexpected(within(what, recorded.error()));
+  const char go = 1;
+  if (::write(static_cast<int>(gate.write.get()), &go, 1) != 1) return last_error(what);
+  if (const auto error = heard(report)) return std::unexpected(child_error(what, *error));
   return process;
 }
 

@@ -16,7 +16,7 @@
 // time: the daemon until the agent runs, the agent while it lives, the daemon again after the agent's proved death.
 namespace bulkhead::store {
 
-enum class Role { agent, leader, helper };
+enum class Role { agent, init, leader, helper };
 std::string_view name(Role role);
 
 Json identity_json(const os::Identity& identity);
@@ -42,6 +42,7 @@ struct Beginning {
   std::string vm;
   std::string boot_id;
   std::string runtime_directory;  // of this run
+  std::string containment;        // the name of the mechanism
   std::string cgroup{};           // of this run; empty: none
   std::string driver_library;
   Json manifest;  // the driver's declaration, as it was when the run began

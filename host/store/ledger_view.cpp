@@ -9,9 +9,9 @@ namespace bulkhead::store {
 
 namespace {
 
-constexpr std::array roles{std::pair{Role::agent, std::string_view("agent")},
-                           std::pair{Role::leader, std::string_view("leader")},
-                           std::pair{Role::helper, std::string_view("helper")}};
+constexpr std::array roles{
+    std::pair{Role::agent, std::string_view("agent")}, std::pair{Role::init, std::string_view("init")},
+    std::pair{Role::leader, std::string_view("leader")}, std::pair{Role::helper, std::string_view("helper")}};
 
 Result<Role> role_at(const Json& json) {
   TRY(const std::string text, string_at(json, "role"));
@@ -82,7 +82,9 @@ std::string_view name(Role role) {
 }
 
 Json identity_json(const os::Identity& identity) {
-  return {{"pid", identity.pid}, {"start_time", identity.start_time}, {"boot_id", identity.boot_id}};
+  Json json{{"pid", identity.pid}, {"start_time", identity.start_time}, {"boot_id", identity.boot_id}};
+  if (identity.serial != 0) json["serial"] = identity.serial;
+  return json;
 }
 
 Result<os::Identity> identity_from_json(const Json& json) {
@@ -91,6 +93,7 @@ Result<os::Identity> identity_from_json(const Json& json) {
   TRY(const std::int64_t start_time, integer_at(json, "start_time"));
   identity.start_time = static_cast<std::uint64_t>(start_time);
   TRY(identity.boot_id, string_at(json, "boot_id"));
+  identity.serial = static_cast<std::uint64_t>(integer_or(json, "serial", 0));
   return identity;
 }
 
@@ -100,6 +103,7 @@ Json to_json(const Beginning& b) {
           {"vm", b.vm},
           {"boot_id", b.boot_id},
           {"runtime_directory", b.runtime_directory},
+          {"containment", b.containment},
           {"cgroup", b.cgroup},
           {"driver_library", b.driver_library},
           {"manifest", b.manifest},
@@ -117,6 +121,7 @@ Result<Beginning> beginning_from_json(const Json& json) {
   TRY(b.vm, string_at(json, "vm"));
   TRY(b.boot_id, string_at(json, "boot_id"));
   TRY(b.runtime_directory, string_at(json, "runtime_directory"));
+  TRY(b.containment, string_at(json, "containment"));
   b.cgroup = string_or(json, "cgroup");
   TRY(b.driver_library, string_at(json, "driver_library"));
   TRY(b.manifest, object_at(json, "manifest"));

@@ -114,6 +114,7 @@ Result<VmSpec> parse_spec(const Json& document, const std::filesystem::path& fol
   if (stop.contains("grace_period")) {
     TRY(spec.grace_period, parse_duration(string_or(stop, "grace_period")));
   }
+  spec.best_effort_containment = string_or(document, "containment") == "best-effort";
   spec.options = document.value("options", Json::object());
   return spec;
 }
@@ -151,6 +152,7 @@ Json to_json(const VmSpec& spec) {
   const std::uint64_t bytes = count(spec.memory);
   json["memory"] =
       bytes % (1ULL << 20) == 0 ? std::to_string(bytes >> 20) + "MiB" : std::to_string(bytes >> 10) + "KiB";
+  if (spec.best_effort_containment) json["containment"] = "best-effort";
   if (spec.grace_period) json["stop"] = {{"grace_period", std::to_string(spec.grace_period->count()) + "ms"}};
   return json;
 }

@@ -35,6 +35,7 @@ struct VmSpec {
   std::vector<Disk> disks{};
   std::string console = "serial";
   std::optional<milliseconds> grace_period{};
+  bool best_effort_containment = false;  // started also where this host contains less than the driver declares to need
   Json options = Json::object();
 };
 

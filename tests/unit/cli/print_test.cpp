@@ -192,7 +192,8 @@ TEST_CASE("what a guest, a driver or a file name says cannot control the termina
   harmless(render_drivers(Json{{"folders", {evil}}}));
   harmless(render_plan(poisoned(plan())));
   harmless(render_plan(Json{{"vm", evil}, {"state", evil}}));
-  harmless(render_host(poisoned(Json::parse(R"({"version": "", "home": "", "containment": "", "started_at": ""})"))));
+  harmless(render_host(
+      poisoned(Json::parse(R"({"version": "", "home": "", "containment": {"mechanism": ""}, "started_at": ""})"))));
 }
 
 TEST_CASE("letters outside ASCII are shown as they are") {

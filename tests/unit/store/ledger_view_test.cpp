@@ -11,6 +11,7 @@ Beginning beginning() {
           .vm = "dev1",
           .boot_id = "boot",
           .runtime_directory = "/run/bulkhead/0123",
+          .containment = "cgroup",
           .driver_library = "/lib/driver.so",
           .manifest = {{"id", "org.example.x"}},
           .spec = {{"name", "dev1"}}};
@@ -161,7 +162,8 @@ TEST_CASE("a record that lacks what its type needs is refused, and nothing is gu
 }
 
 TEST_CASE("a beginning that lacks anything is refused") {
-  for (const char* key : {"run", "vm", "boot_id", "runtime_directory", "driver_library", "manifest", "spec"}) {
+  for (const char* key :
+       {"run", "vm", "boot_id", "runtime_directory", "containment", "driver_library", "manifest", "spec"}) {
     INFO(key);
     const auto view = view_of({without(record::begin(beginning()), key)});
     REQUIRE_FALSE(view.has_value());

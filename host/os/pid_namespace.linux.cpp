@@ -1,0 +1,59 @@
+#include "os/pid_namespace.hpp"
+
+#include <cerrno>
+#include <fcntl.h>
+#include <string>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "os/last_error.hpp"
+#include "os/process.hpp"
+
+namespace bulkhead::os {
+
+namespace {
+
+std::string namespace_file(std::int64_t pid, const char* kind) {
+  return "/proc/" + std::to_string(pid) + "/ns/" + kind;
+}
+
+std::optional<std::uint64_t> inode_of(const std::string& file) {
+  struct stat info{};
+  if (::stat(file.c_str(), &info) != 0) return std::nullopt;
+  return info.st_ino;
+}
+
+Result<UniqueHandle> open_namespace(const std::string& file) {
+  UniqueHandle handle(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!handle) return last_error("open '" + file + "'");
+  return handle;
+}
+
+}  // namespace
+
+std::optional<std::uint64_t> PidNamespace::id_of(std::int64_t pid) { return inode_of(namespace_file(pid, "pid")); }
+
+Result<PidNamespace> PidNamespace::of(std::int64_t pid) {
+  TRY(UniqueHandle pid_handle, open_namespace(namespace_file(pid, "pid")));
+  UniqueHandle user_handle;
+  const auto theirs = inode_of(namespace_file(pid, "user"));
+  if (theirs && theirs != inode_of(namespace_file(::getpid(), "user"))) {
+    TRY(user_handle, open_namespace(namespace_file(pid, "user")));
+  }
+  return PidNamespace(std::move(pid_handle), std::move(user_handle));
+}
+
+Result<void> PidNamespace::probe() {
+  Spawn spawn;
+  spawn.argv = {"/proc/self/exe"};  // never run: what is wanted is known before
+  spawn.new_pid_namespace = true;
+  bool born = false;
+  auto process = os::spawn(spawn, [&born](const Identity&) -> Result<void> {
+    born = true;
+    return fail(Code::cancelled, "only a trial");
+  });
+  if (born) return {};
+  return std::unexpected(process.error());
+}
+
+}  // namespace bulkhead::os
