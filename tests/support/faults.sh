@@ -12,9 +12,10 @@ inside() { # BACKEND BUILD COMMAND...
   home=$(mktemp -d)
   trap 'rm -rf "$home"' EXIT
   export XDG_RUNTIME_DIR=$home BULKHEAD_HOME=$home/h BULKHEAD_CONTAINMENT=$backend
-  status=$("$build/bin/bulkhead" host status 2>&1) || skip "there is no host with the containment '$backend': $status"
+  status=$("$build/bin/bulkhead" host start 2>&1) || skip "no host can have the containment '$backend': $status"
+  status=$("$build/bin/bulkhead" host status)
   "$build/bin/bulkhead" host stop >/dev/null
-  grep -Eq "containment +${backend/-/[ -]}" <<<"$status" || skip "a host that is to have '$backend' says: $status"
+  grep -q "containment  *$backend" <<<"$status" || skip "a host that is to have '$backend' says: $status"
   unset XDG_RUNTIME_DIR BULKHEAD_HOME BULKHEAD_CONTAINMENT
   rm -rf "$home"
   export BULKHEAD_TEST_CONTAINMENT=$backend
