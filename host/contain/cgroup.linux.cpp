@@ -16,31 +16,31 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// proc(5), mountinfo: "36 35 98:0 /root /mount/point options - type source options"; the mount point has \040 for
-// spaces.
-Result<fs::path> mount_point() {
-  TRY(const std::string text, os::read_file("/proc/self/mountinfo"));
-  std::istringstream lines(text);
-  for (std::string line; std::getline(lines, line);) {
-    const auto dash = line.find(" - cgroup2 ");
-    if (dash == std::string::npos) continue;
-    std::istringstream fields(line);
-    std::string id, parent, device, root, point;
-    fields >> id >> parent >> device >> root >> point;
-    if (root != "/") continue;  // a part of the hierarchy only: paths of /proc/self/cgroup do not fit it
-    return fs::path(point);
-  }
-  return fail(Code::unsupported, "find a cgroup v2 mount: there is none");
-}
-
 // "0::/user.slice/...": where this process is in the unified hierarchy.
 Result<std::string> own_cgroup() {
   TRY(const std::string text, os::read_file("/proc/self/cgroup"));
   std::istringstream lines(text);
   for (std::string line; std::getline(lines, line);) {
-    if (line.starts_with("0::/")) return line.substr(3);
+    if (line.starts_with("0::/")) return line.substr(4);
   }
   return fail(Code::unsupported, "find this process's cgroup: it has none in the unified hierarchy");
+}
+
+// proc(5), mountinfo: "36 35 98:0 /root /mount/point options - type source options". There can be several, and some can
+// be hidden by a later mount.
+Result<fs::path> mount_point(const std::string& own) {
+  TRY(const std::string text, os::read_file("/proc/self/mountinfo"));
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    if (line.find(" - cgroup2 ") == std::string::npos) continue;
+    std::istringstream fields(line);
+    std::string id, parent, device, root, point;
+    fields >> id >> parent >> device >> root >> point;
+    if (root != "/") continue;  // a part of the hierarchy only: paths of /proc/self/cgroup do not fit it
+    std::error_code ignored;
+    if (fs::exists(fs::path(point) / own / "cgroup.procs", ignored)) return fs::path(point);
+  }
+  return fail(Code::unsupported, "find a cgroup v2 mount: there is none");
 }
 
 Result<void> make_directory(const fs::path& path) {
@@ -92,10 +92,10 @@ Result<void> add_pids(const fs::path& path, std::vector<std::int64_t>& pids) {
 }  // namespace
 
 Result<fs::path> Cgroup::base() {
-  TRY(const fs::path mount, mount_point());
   TRY(const std::string own, own_cgroup());
+  TRY(const fs::path mount, mount_point(own));
   // root may use the top; another user only the subtree that was delegated to it, and only while it lives inside.
-  const fs::path parent = ::geteuid() == 0 ? mount : mount / own.substr(1);
+  const fs::path parent = ::geteuid() == 0 ? mount : mount / own;
   fs::path base = parent / ("bulkhead-" + std::to_string(::geteuid()));
   CHECKED(make_directory(base));
   const Cgroup trial(base / ("trial-" + std::to_string(::getpid())));

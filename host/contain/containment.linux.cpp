@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <map>
+#include <ranges>
 #include <thread>
 #include <utility>
 
@@ -143,6 +144,15 @@ Result<void> add_cgroup_members(const Known& known, std::vector<Member>& found) 
 
 }  // namespace
 
+namespace {
+
+// Its namespace can only get emptier, and what it still waits for may be zombies: those are looked at one by one.
+bool closing(const std::optional<os::Identity>& init) {
+  return init && os::PidNamespace::closing(init->pid) && os::Process::holds_pid(*init);
+}
+
+}  // namespace
+
 Result<std::optional<Verdict>> kernel_verdict(const Known& known) {
   if (!known.cgroup.empty()) {
     TRY(const Cgroup::Occupancy occupancy, Cgroup(known.cgroup).occupancy());
@@ -153,11 +163,17 @@ Result<std::optional<Verdict>> kernel_verdict(const Known& known) {
   if (!known.init) return std::nullopt;
   const auto init = os::Process::open(*known.init);
   if (!init && init.error().code != Code::gone) return std::unexpected(init.error());
-  const bool empty = !init || init->exited();
-  return Verdict{
-      .empty = empty,
-      .oracle = "kernel, of the VM's pid namespace",
-      .says = empty ? "its init has ended, which is seen only when nobody is left in it" : "its init is alive"};
+  Verdict verdict{.oracle = "kernel, of the VM's pid namespace", .says = "its init is alive"};
+  if (!init || init->exited()) {
+    verdict.empty = true;
+    verdict.says = "its init has ended, which is seen only when nobody is left in it";
+  } else if (closing(known.init)) {
+    TRY(const std::vector<Member> left, members(known));
+    verdict.empty = left.empty();
+    verdict.says = std::string("its init is dead, nobody can be born in it, ") +
+                   (left.empty() ? "and only zombies are left" : "and somebody in it is still alive");
+  }
+  return verdict;
 }
 
 Result<std::vector<Member>> members(const Known& known) {
@@ -170,7 +186,7 @@ Result<std::vector<Member>> members(const Known& known) {
   bool group_is_ours = known.leader && present(table, *known.leader);
   for (const auto& [pid, info] : table) {
     if (pid <= 1 || info.identity == self || info.identity == known.guardian) continue;
-    if (!alive(info)) continue;
+    if (!alive(info) || (info.identity == known.init && closing(known.init))) continue;
     TRY(const std::string found_by, claim(table, info, known, marks));
     if (found_by.empty()) continue;
     if (known.leader && info.group == known.leader->pid) group_is_ours = true;
@@ -212,8 +228,9 @@ void kill_round(const std::vector<Member>& present, Sweep& result, Deadline dead
   }
   // Long enough for an ordinary exit; a process that lingers (its memory is being torn down) is looked at again.
   const Deadline patience = std::min(deadline, Clock::now() + milliseconds{100});
-  for (const auto& [process, member] : killed) {
-    if (process.wait(patience)) note_ended(result, member);
+  // Backwards: the init of a pid namespace was killed first, and ends last.
+  for (const auto& [process, member] : killed | std::views::reverse) {
+    if (os::PidNamespace::closing(member.identity.pid) || process.wait(patience)) note_ended(result, member);
   }
 }
 

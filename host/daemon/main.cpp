@@ -9,6 +9,8 @@
 
 #include "api/server.hpp"
 #include "base/failpoint.hpp"
+#include "contain/cgroup.hpp"
+#include "contain/scope.hpp"
 #include "daemon/daemon.hpp"
 #include "os/file.hpp"
 #include "os/lock.hpp"
@@ -24,6 +26,7 @@ struct Arguments {
   std::string log_level = "info";
   bool log_to_stderr = false;
   std::string containment = "strongest";
+  std::vector<std::string> words;  // all of them, as given
 };
 
 int report(const Error& error) {
@@ -96,7 +99,29 @@ Task<void> live(Daemon* daemon, api::Server* server, asio::io_context* context, 
   context->stop();
 }
 
+// A user has no cgroup of his own until systemd delegates one: then this program begins anew inside it.
+Result<contain::Provided> choose_containment(const Arguments& arguments, const std::filesystem::path& programs) {
+  const auto wanted = contain::mechanism_named(arguments.containment);
+  std::string no_scope;
+  const bool cgroup_wanted = !wanted || wanted == contain::Mechanism::cgroup;
+  if (::geteuid() != 0 && cgroup_wanted && !contain::Cgroup::base()) {
+    std::vector<std::string> command{(programs / "bulkheadd").string()};
+    command.insert(command.end(), arguments.words.begin(), arguments.words.end());
+    no_scope = "; " + contain::restart_in_scope(command).what;
+  }
+  auto provided = contain::provide(wanted);
+  if (!provided) {
+    Error error = provided.error();
+    error.what += no_scope;
+    return std::unexpected(std::move(error));
+  }
+  if (!provided->obstacles.empty()) provided->obstacles.front().why += no_scope;
+  return provided;
+}
+
 Result<void> run(const Arguments& arguments) {
+  TRY(const std::filesystem::path programs, os::program_directory());
+  TRY(contain::Provided containment, choose_containment(arguments, programs));
   TRY(const std::filesystem::path home, os::home_directory(arguments.home));
   TRY(const LogLevel level, parse_log_level(arguments.log_level));
   TRY(const store::Store store, store::Store::open(home));
@@ -104,7 +129,6 @@ Result<void> run(const Arguments& arguments) {
   TRY(const std::filesystem::path runtime, os::runtime_directory(home));
   CHECKED(os::make_private_directory(runtime.parent_path()));
   CHECKED(os::make_private_directory(runtime));
-  TRY(const std::filesystem::path programs, os::program_directory());
   TRY(std::vector<std::filesystem::path> folders, driver_folders(arguments, home, programs));
   Log log = Log::to_stderr(level);
   if (!arguments.log_to_stderr) {
@@ -122,7 +146,6 @@ Result<void> run(const Arguments& arguments) {
     if (auto written = os::write_atomically(file, text + "\n"); !written) log.warning(written.error().what);
   }
 
-  TRY(contain::Provided containment, contain::provide(contain::mechanism_named(arguments.containment)));
   asio::io_context context(1);
   asio::thread_pool pool(16);  // looks and kill rounds, each a fraction of a second
   Scope scope(context.get_executor(), log);
@@ -175,6 +198,7 @@ int main(int argc, char** argv) {
       ->check(CLI::IsMember({"strongest", "cgroup", "pid-namespace", "process-group"}))
       ->envname("BULKHEAD_CONTAINMENT");
   app.set_version_flag("--version", std::string("bulkheadd ") + BULKHEAD_VERSION);
+  arguments.words.assign(argv + 1, argv + argc);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {

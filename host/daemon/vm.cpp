@@ -11,6 +11,7 @@ namespace bulkhead::daemon {
 
 namespace {
 constexpr milliseconds prove_time{10'000};
+constexpr milliseconds linger_time{2'000};
 constexpr milliseconds clean_time{15'000};
 constexpr milliseconds extra_time{2'000};  // on top of a declared deadline, for the way there and back
 }  // namespace
@@ -200,7 +201,7 @@ Task<Result<Json>> Vm::start_run(std::shared_ptr<Run> run, Deadline deadline) {
 stop::Plan Vm::plan(const StopRequest& request) const {
   const bulkhead_kill_semantics& kill = run_->kill().declared;
   const milliseconds forced_time = milliseconds{kill.forced_deadline_ms} + extra_time;
-  stop::Plan plan{.prove = prove_time, .clean = clean_time};
+  stop::Plan plan{.prove = prove_time, .linger = linger_time, .clean = clean_time};
   if (run_->agent_alive()) {
     plan.force = forced_time;
     const bool askable = state_ == State::running && kill.graceful != BULKHEAD_GRACEFUL_NONE;

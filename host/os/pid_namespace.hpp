@@ -21,6 +21,10 @@ class PidNamespace {
   // The number that tells it from others while it lives. Nothing: the process has ended or belongs to another user.
   static std::optional<std::uint64_t> id_of(std::int64_t pid);
 
+  // True: this init is dead but for the waiting: nobody can be born in its namespace any more, all in it are killed, and
+  // it waits for their ends, those of zombies whose parents have not looked too. False also when it cannot be told.
+  static bool closing(std::int64_t init);
+
   RawHandle handle() const { return pid_.get(); }
   RawHandle user_handle() const { return user_.get(); }  // no_handle: not inside a user namespace of its own
 

@@ -8,6 +8,7 @@
 
 #include "os/last_error.hpp"
 #include "os/process.hpp"
+#include "os/process_table.hpp"
 
 namespace bulkhead::os {
 
@@ -32,6 +33,9 @@ Result<UniqueHandle> open_namespace(const std::string& file) {
 }  // namespace
 
 std::optional<std::uint64_t> PidNamespace::id_of(std::int64_t pid) { return inode_of(namespace_file(pid, "pid")); }
+
+// It sleeps there only after it has closed its files, shut the namespace for births and killed everybody in it.
+bool PidNamespace::closing(std::int64_t init) { return waits_for(init).starts_with("zap_pid_ns_processes"); }
 
 Result<PidNamespace> PidNamespace::of(std::int64_t pid) {
   TRY(UniqueHandle pid_handle, open_namespace(namespace_file(pid, "pid")));

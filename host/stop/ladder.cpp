@@ -83,15 +83,19 @@ void Ladder::climb(Rung rung, Clock::time_point now) {
 }
 
 // Each of force and kill is climbed at most once, and force never after kill, so the ladder ends.
-void Ladder::climb_stronger(Clock::time_point now) {
+std::optional<Rung> Ladder::stronger() const {
   const auto climbed = [this](Rung rung) {
     return std::ranges::any_of(story_, [rung](const Climbed& past) { return past.rung == rung; });
   };
   const bool killed = climbed(Rung::kill);
-  if (plan_.force && !killed && !climbed(Rung::force)) {
-    climb(Rung::force, now);
-  } else if (plan_.kill && !killed) {
-    climb(Rung::kill, now);
+  if (plan_.force && !killed && !climbed(Rung::force)) return Rung::force;
+  if (plan_.kill && !killed) return Rung::kill;
+  return std::nullopt;
+}
+
+void Ladder::climb_stronger(Clock::time_point now) {
+  if (const auto rung = stronger()) {
+    climb(*rung, now);
   } else if (!story_.empty() && story_.back().rung == Rung::prove) {
     finish(Outcome::stuck);
   } else {
@@ -109,7 +113,7 @@ std::optional<Duration> Ladder::time_for(Rung rung) const {
     case Rung::ask: return plan_.ask;
     case Rung::force: return plan_.force;
     case Rung::kill: return plan_.kill;
-    case Rung::prove: return plan_.prove;
+    case Rung::prove: return stronger() ? plan_.linger.value_or(plan_.prove) : plan_.prove;
     case Rung::clean: return plan_.clean;
   }
   return std::nullopt;

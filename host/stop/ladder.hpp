@@ -25,6 +25,8 @@ struct Plan {
   std::optional<Duration> force{};  // the declared forced_deadline; nothing: the agent is dead, or cannot
   std::optional<Duration> kill{};   // agent by identity, then the declared offline stop; nothing: declared impossible
   Duration prove{};
+  // Of a proof that a stronger rung can still follow: what is alive after that long is not waited for but ended.
+  std::optional<Duration> linger{};  // nothing: as long as `prove`
   Duration clean{};
 };
 
@@ -75,6 +77,7 @@ class Ladder {
  private:
   void climb(Rung rung, Clock::time_point now);
   void climb_stronger(Clock::time_point now);
+  std::optional<Rung> stronger() const;
   void finish(Outcome outcome);
   std::optional<Duration> time_for(Rung rung) const;
 

@@ -54,6 +54,14 @@ class Nursery {
   TempDir folder_;
 };
 
+// What earlier tests of this program left is reaped: their kills may take a moment.
+inline bool childless() {
+  return eventually([] {
+    os::reap_exited();
+    return os::children() == os::Children::none;
+  });
+}
+
 inline Deadline in_good_time() { return Clock::now() + generous; }
 
 }  // namespace bulkhead::support

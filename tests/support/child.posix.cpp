@@ -11,6 +11,7 @@
 //   name NAME       the short name that the kernel shows
 //   args            one line for each of the arguments that follow, and the end of the list
 //   env, cwd, fds   writes what it has
+//   kill PID        SIGKILL to that process
 //   exit CODE
 #include <algorithm>
 #include <chrono>
@@ -156,6 +157,7 @@ class Actions {
       {"env", list_environment},
       {"cwd", [] { say(std::string(::getcwd(nullptr, 0))); }},
       {"fds", list_open_files},
+      {"kill", [this] { ::kill(number(), SIGKILL); }},
       {"exit", [this] { std::exit(number()); }},
   };
 };

@@ -105,6 +105,22 @@ TEST_CASE("what a rung says is not believed: a failed proof climbs on") {
   CHECK(rung_of(ladder) == Rung::clean);
 }
 
+TEST_CASE("what is left is waited for in full only when nothing stronger can follow") {
+  Plan plan = whole;
+  plan.linger = 2s;
+  Ladder ladder(plan, t0);
+  ladder.saw(Saw::done, "", t0);
+  CHECK(ladder.step()->until == t0 + 2s);  // force follows
+  ladder.saw(Saw::refused, "", t0 + 2s);
+  ladder.saw(Saw::done, "", t0 + 3s);
+  CHECK(rung_of(ladder) == Rung::prove);
+  CHECK(ladder.step()->until == t0 + 5s);  // kill follows
+  ladder.saw(Saw::refused, "", t0 + 5s);
+  ladder.saw(Saw::done, "", t0 + 6s);
+  CHECK(rung_of(ladder) == Rung::prove);
+  CHECK(ladder.step()->until == t0 + 16s);  // nothing does
+}
+
 TEST_CASE("a guest that survives every rung is stuck, and nothing is cleaned") {
   Ladder ladder(whole, t0);
   ladder.saw(Saw::expired, "", t0 + 30s);
