@@ -6,3 +6,10 @@
 #else
 #include <catch2/catch.hpp>
 #endif
+
+// A case that cannot be run here says why, and is left; CTest lists it as skipped. For its first lines.
+#define SKIP_BECAUSE(why)     \
+  do {                        \
+    WARN("skipped: " << why); \
+    return;                   \
+  } while (false)
