@@ -442,9 +442,9 @@ Task<stop::Seen> Run::clean(Deadline until) {
     seen.detail = "the agent, pid " + std::to_string(agent_->identity().pid) + ", does not end: everything is kept";
     co_return seen;
   }
-  const bool removed = remove_artifacts();
+  const auto removed = remove_artifacts();
   seen.saw = removed ? stop::Saw::done : stop::Saw::refused;
-  seen.detail = removed ? "nothing is left behind" : "some artifacts could not be removed";
+  seen.detail = removed ? "nothing is left behind" : removed.error().what;
   co_return seen;
 }
 
@@ -464,12 +464,11 @@ Task<void> Run::dismiss_agent(Deadline until) {
   static_cast<void>(co_await agent_exited_by(until));
 }
 
-bool Run::remove_artifacts() {
-  const auto view = ledger();
-  if (!view) return false;
+Result<void> Run::remove_artifacts() {
+  TRY(const store::LedgerView view, ledger());
   bool all = true;
   const std::filesystem::path root = beginning_.runtime_directory;
-  for (auto it = view->artifacts.rbegin(); it != view->artifacts.rend(); ++it) {
+  for (auto it = view.artifacts.rbegin(); it != view.artifacts.rend(); ++it) {
     if (it->persistent) continue;
     failpoint("clean");
     const std::filesystem::path path = it->path;
@@ -490,16 +489,12 @@ bool Run::remove_artifacts() {
     all = all && !outcome.starts_with("kept");
     notes_.artifacts.push_back(Json{{"kind", it->kind}, {"path", it->path}, {"outcome", outcome}});
   }
-  if (!all) return false;
-  auto ledger = store::Ledger::open(paths_.ledger);
-  if (!ledger) return false;
-  if (auto ended = ledger->append(store::record::end()); !ended) {
-    surroundings_.log.error(ended.error().what);
-    return false;
-  }
+  if (!all) return fail(Code::io, "some artifacts could not be removed");
+  TRY(store::Ledger ledger, store::Ledger::open(paths_.ledger));
+  CHECKED(ledger.append(store::record::end()));
   ledger_.reset();
   lock_.reset();
-  return true;
+  return {};
 }
 
 namespace {

@@ -77,7 +77,8 @@ class Run final : public stop::Target, public std::enable_shared_from_this<Run> 
   Task<bool> stays_quiet();
   Task<void> dismiss_agent(Deadline until);
   Task<bool> agent_exited_by(Deadline until);
-  bool remove_artifacts();
+  // An error: some are left, or their end cannot be written down.
+  Result<void> remove_artifacts();
   Error agent_death() const;
   void note_ended(const std::vector<contain::Member>& members);
   contain::Known known() const;

@@ -187,7 +187,7 @@ TEST_CASE("F07: a storm that left the group, each process in its own session, is
 
 TEST_CASE("I3, F07: with no agent and no cgroup a storm that left is not reported as stopped while it is there") {
   Escape escape({Containment::process_group, Agent::killed});
-  const Comet comet(escape, "30");
+  const Comet comet(escape, "25");
   const HostUnderTest& host = escape.host();
   const Finished finished = host.bulkhead({"stop", "--force", "p", "--json"});
   INFO(finished.out << finished.err);
