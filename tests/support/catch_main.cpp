@@ -14,9 +14,9 @@ constexpr int some_skipped = 4;  // as Catch2 3 has it
 int skips = 0;
 }  // namespace
 
-void bulkhead::support::skipped(const char* reason) {
+void bulkhead::support::skipped(const std::string& why) {
   ++skips;
-  std::cout << "SKIPPED: " << Catch::getResultCapture().getCurrentTestName() << ": " << reason << std::endl;
+  std::cout << "SKIPPED: " << Catch::getResultCapture().getCurrentTestName() << ": " << why << std::endl;
 }
 
 int main(int argc, char** argv) {
