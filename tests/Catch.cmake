@@ -50,5 +50,12 @@ function(bulkhead_test name)
   endif()
   list(JOIN labels "\\;" labels)
   catch_discover_tests(${name} TEST_PREFIX "${name}: " DISCOVERY_MODE PRE_TEST
-                       PROPERTIES LABELS "${labels}" TIMEOUT 120 ${arg_PROPERTIES})
+                       PROPERTIES LABELS "${labels}" TIMEOUT 120 SKIP_RETURN_CODE 4 ${arg_PROPERTIES})
+endfunction()
+
+# bulkhead_faults(USER BACKEND NAME COMMAND...): the test faults.USER.BACKEND.NAME (support/faults.sh).
+function(bulkhead_faults user backend name)
+  add_test(NAME faults.${user}.${backend}.${name}
+           COMMAND ${PROJECT_SOURCE_DIR}/tests/support/faults.sh ${user} ${backend} ${PROJECT_BINARY_DIR} ${ARGN})
+  set_tests_properties(faults.${user}.${backend}.${name} PROPERTIES LABELS "faults;matrix" TIMEOUT 300 SKIP_RETURN_CODE 77 COST 50)
 endfunction()

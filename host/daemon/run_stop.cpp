@@ -233,9 +233,9 @@ Task<stop::Seen> RunStop::clean(Deadline until) {
         "the agent, pid " + std::to_string(run_->agent_identity()->pid) + ", does not end: everything is kept";
     co_return seen;
   }
-  const bool removed = remove_artifacts();
+  const auto removed = remove_artifacts();
   seen.saw = removed ? stop::Saw::done : stop::Saw::refused;
-  seen.detail = removed ? "nothing is left behind" : "some artifacts could not be removed";
+  seen.detail = removed ? "nothing is left behind" : removed.error().what;
   co_return seen;
 }
 
@@ -255,12 +255,11 @@ Task<void> RunStop::dismiss_agent(Deadline until) {
   static_cast<void>(co_await run_->agent_exited_by(until));
 }
 
-bool RunStop::remove_artifacts() {
-  const auto view = run_->ledger();
-  if (!view) return false;
+Result<void> RunStop::remove_artifacts() {
+  TRY(const store::LedgerView view, run_->ledger());
   bool all = true;
   const std::filesystem::path root = run_->beginning().runtime_directory;
-  for (auto it = view->artifacts.rbegin(); it != view->artifacts.rend(); ++it) {
+  for (auto it = view.artifacts.rbegin(); it != view.artifacts.rend(); ++it) {
     if (it->persistent) continue;
     failpoint("clean");
     const std::filesystem::path path = it->path;
@@ -283,15 +282,11 @@ bool RunStop::remove_artifacts() {
     all = all && !outcome.starts_with("kept");
     notes_.artifacts.push_back(Json{{"kind", it->kind}, {"path", it->path}, {"outcome", outcome}});
   }
-  if (!all) return false;
-  auto ledger = store::Ledger::open(run_->paths().ledger);
-  if (!ledger) return false;
-  if (auto ended = ledger->append(store::record::end()); !ended) {
-    surroundings_.log.error(ended.error().what);
-    return false;
-  }
+  if (!all) return fail(Code::io, "some artifacts could not be removed");
+  TRY(store::Ledger ledger, store::Ledger::open(run_->paths().ledger));
+  CHECKED(ledger.append(store::record::end()));
   run_->release();
-  return true;
+  return {};
 }
 
 namespace {

@@ -37,7 +37,8 @@ class RunStop final : public stop::Target, public std::enable_shared_from_this<R
   Task<bool> prove_once(Deadline until);
   Task<bool> stays_quiet();
   Task<void> dismiss_agent(Deadline until);
-  bool remove_artifacts();
+  // An error: some are left, or their end cannot be written down.
+  Result<void> remove_artifacts();
   void note_ended(const std::vector<contain::Member>& members);
 
   const Surroundings& surroundings_;

@@ -122,6 +122,49 @@ TEST_CASE("C04: a killed QEMU is noticed and swept, and the VM has failed with t
   host.start("fw");
 }
 
+TEST_CASE("D02: the locks of a VM whose agent and QEMU are killed are free at once, and a start works") {
+  const HostUnderTest host(GENERATE(Containment::strongest, Containment::process_group));
+  const auto disk = host.folder() / "disk.raw";
+  support::write_text(disk, std::string(1 << 20, '\0'));
+  Json spec = host.firmware("fw");
+  spec["disks"] = {{{"path", disk.string()}, {"format", "raw"}}};
+  host.run_vm(spec);
+  const auto run_lock = host.vm_directory("fw") / "run.lock";
+  CHECK(support::locked(disk));
+  CHECK(support::locked(run_lock));
+  const auto agent = host.agent("fw");
+  const auto leader = host.leader("fw");
+  kill_hard(agent);
+  CHECK(support::locked(disk));
+  CHECK(support::locked(run_lock));
+  kill_hard(leader);
+  CHECK_FALSE(support::locked(disk));
+  CHECK_FALSE(support::locked(run_lock));
+  REQUIRE(host.reaches("fw", "failed"));
+  CHECK(host.sockets_and_folders().empty());
+  host.start("fw");
+  CHECK(support::locked(disk));
+  CHECK(support::locked(run_lock));
+}
+
+TEST_CASE("D02: what a killed daemon, agent and QEMU leave is swept and a start works") {
+  const HostUnderTest host;
+  const auto disk = host.folder() / "disk.raw";
+  support::write_text(disk, std::string(1 << 20, '\0'));
+  Json spec = host.firmware("fw");
+  spec["disks"] = {{{"path", disk.string()}, {"format", "raw"}}};
+  host.run_vm(spec);
+  const auto agent = host.agent("fw");
+  const auto leader = host.leader("fw");
+  kill_hard(host.daemon());
+  kill_hard(agent);
+  kill_hard(leader);
+  CHECK_FALSE(support::locked(disk));
+  REQUIRE(host.reaches("fw", "stopped"));
+  host.start("fw");
+  CHECK(support::locked(disk));
+}
+
 TEST_CASE("C05: a daemon told to stop with its VMs kept leaves them, and the next one adopts them") {
   const HostUnderTest host;
   host.run_vm(host.firmware("fw"));

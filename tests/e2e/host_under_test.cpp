@@ -25,6 +25,17 @@ std::int64_t duration_of(const Json& rung) {
   return rung.at("ended_ms").get<std::int64_t>() - rung.at("began_ms").get<std::int64_t>();
 }
 
+std::string wished(Containment containment) {
+  switch (containment) {
+    case Containment::strongest: break;
+    case Containment::cgroup: return "cgroup";
+    case Containment::pid_namespace: return "pid-namespace";
+    case Containment::process_group: return "process-group";
+  }
+  const char* const of_all_tests = std::getenv("BULKHEAD_TEST_CONTAINMENT");
+  return of_all_tests != nullptr ? of_all_tests : "";
+}
+
 HostUnderTest::HostUnderTest(Containment containment) : containment_(containment) {
   fs::create_directory(runtime());
   fs::permissions(runtime(), fs::perms::owner_all);
@@ -57,7 +68,7 @@ support::Command HostUnderTest::command(std::string program, Words words) const 
                  {"BULKHEAD_HOME", home().string()},
                  {"XDG_RUNTIME_DIR", runtime().string()},
                  {"BULKHEAD_DRIVER_PATH", BULKHEAD_TEST_DRIVERS}};
-  if (containment_ == Containment::process_group) command.env["BULKHEAD_CONTAINMENT"] = "process-group";
+  if (!wished(containment_).empty()) command.env["BULKHEAD_CONTAINMENT"] = wished(containment_);
   for (const char* key : {"ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS"}) {
     if (const char* const value = std::getenv(key)) command.env[key] = value;
   }

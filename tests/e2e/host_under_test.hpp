@@ -21,7 +21,10 @@ using support::Finished;
 using support::Program;
 using Words = std::vector<std::string>;
 
-enum class Containment { strongest, process_group };
+// strongest: unless BULKHEAD_TEST_CONTAINMENT names another one, for a run of all tests on it.
+enum class Containment { strongest, cgroup, pid_namespace, process_group };
+// As the host takes it; "" for the strongest.
+std::string wished(Containment containment);
 
 // One installation as its user has it: its own home (with a space and a bracket in its path) and runtime directory. All
 // that it starts carries the folder's path in its environment. At its end the host is stopped, and then it is looked at

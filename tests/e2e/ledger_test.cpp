@@ -1,5 +1,6 @@
 #include <functional>
 
+#include "e2e/ledger_line.hpp"
 #include "e2e/neighbour.hpp"
 
 using namespace bulkhead::e2e;
@@ -7,19 +8,6 @@ namespace fs = std::filesystem;
 namespace support = bulkhead::support;
 
 namespace {
-
-// As the ledger writes its lines: the CRC-32 of the text, then the text.
-std::string ledger_line(const std::string& text) {
-  std::uint32_t crc = 0xffffffffU;
-  for (const char c : text) {
-    crc ^= static_cast<unsigned char>(c);
-    for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1) ^ ((crc & 1U) != 0 ? 0xedb88320U : 0U);
-  }
-  crc = ~crc;
-  std::string sum;
-  for (int shift = 28; shift >= 0; shift -= 4) sum += "0123456789abcdef"[(crc >> shift) & 15U];
-  return sum + " " + text + "\n";
-}
 
 // Rewrites each record of a ledger, its sums kept right.
 void forge_ledger(const fs::path& ledger, const std::function<void(Json&)>& change) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <ostream>
 #include <string>
 #include <string_view>
@@ -33,6 +34,9 @@ std::vector<Seen> children_of(std::int64_t pid);
 
 // The state letter of the process as in ps; '-' when there is none.
 char state_of(std::int64_t pid);
+
+// True: somebody holds a lock on the file, as flock(2) sees it.
+bool locked(const std::filesystem::path& file);
 
 // Kills what census(text) finds until it finds nothing: a test that failed leaves nothing behind.
 void end_all(std::string_view text);

@@ -4,8 +4,10 @@
 #include <cstdio>
 #include <cstdlib>
 #include <dirent.h>
+#include <fcntl.h>
 #include <optional>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -107,6 +109,13 @@ std::vector<Seen> children_of(std::int64_t pid) {
 }
 
 char state_of(std::int64_t pid) { return state_in(proc(pid)); }
+
+bool locked(const std::filesystem::path& file) {
+  const int handle = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
+  const bool held = handle >= 0 && ::flock(handle, LOCK_EX | LOCK_NB) != 0;
+  if (handle >= 0) ::close(handle);
+  return held;
+}
 
 void end_all(std::string_view text) {
   eventually([&] {

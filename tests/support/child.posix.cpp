@@ -6,7 +6,16 @@
 //   daemonise       starts a process that leaves: forked twice, in its own session, all descriptors closed
 //   threaded-daemon the same, and its first thread has ended while another lives
 //   nameless-daemon the same as daemonise, with an empty environment
+//   crowd N         the same as daemonise, N times, and deaf
+//   leaderless-crowd N  the same as crowd, and the first thread of each has ended
+//   phoenix         two that left as daemonise does: when one dies, the other starts it again
 //   storm N SECONDS N lines of processes, each process starts the next after 1 ms and exits; ends by itself
+//   comet N SECONDS PATH  a daemonised storm, each process in its own session; each adds a byte to PATH
+//   close-fds       closes all descriptors
+//   mover           goes to the top of the cgroup v2 hierarchy
+//   become-root     takes the user of its setuid file for good
+//   listen PATH     binds a Unix socket
+//   until PATH      waits for the file and exits
 //   end-first-thread  the first thread ends, another lives
 //   name NAME       the short name that the kernel shows
 //   args            one line for each of the arguments that follow, and the end of the list
@@ -18,12 +27,17 @@
 #include <cstdio>
 #include <cstdlib>
 #include <dirent.h>
+#include <fcntl.h>
+#include <fstream>
 #include <functional>
 #include <map>
 #include <pthread.h>
 #include <signal.h>
+#include <sstream>
 #include <string>
 #include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
@@ -39,6 +53,10 @@ void end_first_thread() {
   std::thread(sleep_for_good).detach();
   // Not std::thread's way out: exit() would end the others too.
   ::pthread_exit(nullptr);
+}
+
+void be_deaf() {
+  for (const int s : {SIGTERM, SIGINT, SIGHUP}) ::signal(s, SIG_IGN);
 }
 
 void start_children(int number) {
@@ -71,16 +89,91 @@ void start_daemon(const std::function<void()>& then) {
   ::waitpid(between, nullptr, 0);
 }
 
-void start_storm(int lines, int seconds) {
+void start_lines(int lines, int seconds, const std::function<void()>& each) {
   const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(seconds);
   for (int i = 0; i < lines; ++i) {
     if (::fork() != 0) continue;
     while (std::chrono::steady_clock::now() < end) {
+      each();
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
       if (::fork() != 0) ::_exit(0);
     }
     ::_exit(0);
   }
+}
+
+void add_byte(const std::string& path) {
+  const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND, S_IRUSR | S_IWUSR);
+  [[maybe_unused]] const auto written = ::write(file, "*", 1);
+  ::close(file);
+}
+
+void start_comet(int lines, int seconds, const std::string& path) {
+  start_daemon([=] {
+    start_lines(lines, seconds, [&] {
+      ::setsid();
+      add_byte(path);
+    });
+    ::_exit(0);
+  });
+}
+
+void start_crowd(int number, const std::function<void()>& then) {
+  be_deaf();
+  for (int i = 0; i < number; ++i) start_daemon(then);
+}
+
+// The one that waits for the other's death starts the other again.
+[[noreturn]] void watch_each_other() {
+  for (;;) {
+    int alive[2];
+    if (::pipe(alive) != 0) ::_exit(99);
+    const pid_t other = ::fork();
+    if (other == 0) {
+      ::setsid();
+      ::close(alive[1]);
+      char ignored = 0;
+      while (::read(alive[0], &ignored, 1) > 0) continue;
+    } else {
+      ::waitpid(other, nullptr, 0);
+      ::close(alive[1]);
+    }
+    ::close(alive[0]);
+  }
+}
+
+[[noreturn]] void fail(const char* what) {
+  std::perror(what);
+  std::exit(97);
+}
+
+void go_to_top_cgroup() {
+  std::ifstream mounts("/proc/self/mounts");
+  for (std::string line; std::getline(mounts, line);) {
+    std::istringstream fields(line);
+    std::string source, point, type;
+    fields >> source >> point >> type;
+    if (type != "cgroup2") continue;
+    const int file = ::open((point + "/cgroup.procs").c_str(), O_WRONLY);
+    if (::write(file, "0", 1) != 1) fail("cgroup.procs");
+    ::close(file);
+    return;
+  }
+  fail("no cgroup v2 mount");
+}
+
+void listen_on(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  path.copy(address.sun_path, sizeof address.sun_path - 1);
+  const int socket = ::socket(AF_UNIX, SOCK_STREAM, 0);
+  if (::bind(socket, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) fail("bind");
+  if (::listen(socket, 1) != 0) fail("listen");
+}
+
+void exit_when_there(const std::string& path) {
+  while (::access(path.c_str(), F_OK) != 0) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  std::exit(0);
 }
 
 void say(const std::string& line) {
@@ -126,10 +219,7 @@ class Actions {
   std::size_t at_ = 0;
   const std::map<std::string, std::function<void()>> table_{
       {"say", [this] { say(next()); }},
-      {"deaf",
-       [] {
-         for (const int s : {SIGTERM, SIGINT, SIGHUP}) ::signal(s, SIG_IGN);
-       }},
+      {"deaf", be_deaf},
       {"fork", [this] { start_children(number()); }},
       {"daemonise", [] { start_daemon([] {}); }},
       {"threaded-daemon", [] { start_daemon(end_first_thread); }},
@@ -145,8 +235,25 @@ class Actions {
       {"storm",
        [this] {
          const int lines = number();
-         start_storm(lines, number());
+         start_lines(lines, number(), [] {});
        }},
+      {"comet",
+       [this] {
+         const int lines = number();
+         const int seconds = number();
+         start_comet(lines, seconds, next());
+       }},
+      {"crowd", [this] { start_crowd(number(), [] {}); }},
+      {"leaderless-crowd", [this] { start_crowd(number(), end_first_thread); }},
+      {"phoenix", [] { start_daemon(watch_each_other); }},
+      {"close-fds", close_everything},
+      {"mover", go_to_top_cgroup},
+      {"become-root",
+       [] {
+         if (::setreuid(0, 0) != 0) fail("setreuid");
+       }},
+      {"listen", [this] { listen_on(next()); }},
+      {"until", [this] { exit_when_there(next()); }},
       {"end-first-thread", end_first_thread},
       {"name", [this] { ::prctl(PR_SET_NAME, next().c_str()); }},
       {"args",

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdlib>
 #include <filesystem>
 #include <stdexcept>
 #include <stdlib.h>
@@ -12,7 +13,10 @@ namespace bulkhead::support {
 class TempDir {
  public:
   TempDir() {
-    std::string pattern = "/tmp/bulkhead-test.XXXXXX";
+    constexpr std::size_t longest = 14;
+    const char* const wanted = std::getenv("TMPDIR");
+    const bool fits = wanted != nullptr && *wanted == '/' && std::string(wanted).size() <= longest;
+    std::string pattern = std::string(fits ? wanted : "/tmp") + "/bulkhead-test.XXXXXX";
     if (::mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("cannot make '" + pattern + "'");
     path_ = pattern;
   }

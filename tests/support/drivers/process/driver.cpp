@@ -73,6 +73,7 @@ class ProcessDriver final : public bulkhead::Driver {
     for (const json& argument : options_.value("arguments", json::array())) argv.push_back(argument);
     const json spec{{"role", "leader"}, {"argv", argv}, {"stdout", log}, {"stderr", log}};
     leader_ = host().spawn(op, spec.dump());
+    if (options_.contains("helper")) start_helper(op, log);
     misbehave(options_.value("on_start", "ok"));
     op.reply(json{{"console", {{"log", log}}}}.dump());
   }
@@ -81,6 +82,7 @@ class ProcessDriver final : public bulkhead::Driver {
     const std::string behaviour = options_.value("on_stop", "obey");
     misbehave(behaviour);
     if (behaviour == "obey") leader_.signal(SIGTERM);
+    if (behaviour == "obey" && helper_) helper_.signal(SIGTERM);
     while (!leader_.wait(50ms)) {
       if (op.remaining() == 0ms) throw Status(BULKHEAD_DEADLINE, "the process did not end");
     }
@@ -92,6 +94,14 @@ class ProcessDriver final : public bulkhead::Driver {
   }
 
  private:
+  void start_helper(const Op& op, const std::string& log) {
+    const std::string socket = host().artifact(op, "unix_socket", "helper");
+    json argv{options_.at("program"), "listen", socket};
+    for (const json& argument : options_.at("helper")) argv.push_back(argument);
+    const json spec{{"role", "helper"}, {"argv", argv}, {"stdout", log}, {"stderr", log}};
+    helper_ = host().spawn(op, spec.dump());
+  }
+
   static void misbehave(const std::string& behaviour) {
     if (behaviour == "hang") {
       for (;;) std::this_thread::sleep_for(1h);
@@ -107,6 +117,7 @@ class ProcessDriver final : public bulkhead::Driver {
 
   json options_;
   bulkhead::Child leader_;
+  bulkhead::Child helper_;
 };
 
 }  // namespace
