@@ -48,9 +48,16 @@ function(bulkhead_test name)
                                      PROPERTIES TIMEOUT 120 FIXTURES_REQUIRED wine ${arg_PROPERTIES})
     return()
   endif()
-  list(JOIN labels "\\;" labels)
   catch_discover_tests(${name} TEST_PREFIX "${name}: " DISCOVERY_MODE PRE_TEST
-                       PROPERTIES LABELS "${labels}" TIMEOUT 120 SKIP_RETURN_CODE 4 ${arg_PROPERTIES})
+                       PROPERTIES TIMEOUT 120 SKIP_RETURN_CODE 4 ${arg_PROPERTIES})
+  # Of a list among those properties Catch2 2 would make several properties.
+  set(file ${CMAKE_CURRENT_BINARY_DIR}/${name}_labels.cmake)
+  file(WRITE ${file} "
+if(DEFINED ${name}_TESTS)
+  set_tests_properties(\${${name}_TESTS} PROPERTIES LABELS \"${labels}\")
+endif()
+")
+  set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES ${file})
 endfunction()
 
 # bulkhead_faults(USER BACKEND NAME COMMAND...): the test faults.USER.BACKEND.NAME (support/faults.sh).

@@ -62,7 +62,7 @@ TEST_CASE("X02: a home that others may write to is refused with the fix") {
 
 TEST_CASE("X01: another user can neither use the socket nor read the home") {
   const std::string dropper = "/usr/bin/setpriv";
-  if (::geteuid() != 0 || !fs::exists(dropper)) SKIP_BECAUSE("only root, with setpriv, can become somebody else");
+  if (::geteuid() != 0 || !fs::exists(dropper)) SKIP_BECAUSE("only root can become somebody else, with " + dropper);
   const HostUnderTest host;
   host.run_vm(host.firmware("fw"));
   fs::permissions(host.folder(), fs::perms::owner_all | fs::perms::others_exec);  // else it is not our walls that hold
