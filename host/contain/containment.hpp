@@ -56,6 +56,8 @@ struct Member {
 
 // The members that are alive. A zombie without threads is not alive.
 Result<std::vector<Member>> members(const Known& known);
+// True: these are at most the init of its pid namespace, which is the host's own and does nothing: the VM has ended.
+bool only_init(const Known& known, const std::vector<Member>& members);
 
 struct Sweep {
   std::vector<Member> ended{};

@@ -202,6 +202,10 @@ Result<std::vector<Member>> members(const Known& known) {
   return found;
 }
 
+bool only_init(const Known& known, const std::vector<Member>& members) {
+  return std::ranges::all_of(members, [&](const Member& m) { return known.init && m.identity == *known.init; });
+}
+
 namespace {
 
 void note_ended(Sweep& sweep, const Member& member) {

@@ -162,6 +162,13 @@ Task<bool> RunStop::stays_quiet() {
   co_return false;
 }
 
+// When a VM has ended by itself, the init of its pid namespace is still there, and would be for good.
+void RunStop::end_init(const os::Identity& init) {
+  auto process = os::Process::open(init);
+  auto killed = process ? process->signal(os::Signal::kill) : std::unexpected(process.error());
+  if (!killed && killed.error().code != Code::gone) surroundings_.log.warning(killed.error().what);
+}
+
 Task<bool> RunStop::prove_once(Deadline until) {
   notes_.evidence = Json::array();
   notes_.survivors.clear();
@@ -176,6 +183,7 @@ Task<bool> RunStop::prove_once(Deadline until) {
     co_return false;
   }
   if (!found->empty()) {
+    if (contain::only_init(run_->known(), *found)) end_init(found->front().identity);
     notes_.doubt = listed(*found);
     notes_.survivors = *std::move(found);
     co_return false;

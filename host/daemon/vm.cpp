@@ -80,7 +80,7 @@ Task<void> Vm::recover() {
   const bool was_started = now && now->start_reply.has_value();
   if (was_started) started_ = *now->start_reply;
   const auto run = run_;
-  if (members->empty() || !was_started) {
+  if (contain::only_init(run->known(), *members) || !was_started) {
     begin_stop({.how = StopRequest::How::forced}, {.why = "left over from a run that had ended"});
     co_return;
   }

@@ -36,6 +36,10 @@ std::string wished(Containment containment) {
   return of_all_tests != nullptr ? of_all_tests : "";
 }
 
+namespace {
+std::vector<support::Seen> census_of(const std::string& run) { return support::census("BULKHEAD_RUN=" + run); }
+}  // namespace
+
 HostUnderTest::HostUnderTest(Containment containment) : containment_(containment) {
   fs::create_directory(runtime());
   fs::permissions(runtime(), fs::perms::owner_all);
@@ -47,7 +51,7 @@ HostUnderTest::~HostUnderTest() noexcept(false) {
   const auto processes = left();
   std::vector<support::Seen> marked;
   for (const std::string& run : runs()) {
-    for (const auto& seen : members(run)) marked.push_back(seen);
+    for (const auto& seen : census_of(run)) marked.push_back(seen);
   }
   const auto files = sockets_and_folders();
   support::end_all(folder().string());
@@ -186,7 +190,9 @@ bool HostUnderTest::console_says(const std::string& name, const std::string& tex
 }
 
 std::vector<support::Seen> HostUnderTest::members(const std::string& run) const {
-  return support::census("BULKHEAD_RUN=" + run);
+  auto seen = census_of(run);
+  std::erase_if(seen, [](const support::Seen& one) { return one.name == "bulkhead-init"; });
+  return seen;
 }
 
 namespace {

@@ -68,7 +68,8 @@ class HostUnderTest {
   std::string console(const std::string& name) const;
   bool console_says(const std::string& name, const std::string& text) const;
 
-  // From outside: the living processes of a run.
+  // From outside: the living processes of a run, without the host's own init of a pid namespace; that nothing of that
+  // is left either is looked at in the end.
   std::vector<support::Seen> members(const std::string& run) const;
   // From outside: everything below the runtime directory that is not the host's own, and the cgroups of runs.
   std::vector<std::string> sockets_and_folders() const;
