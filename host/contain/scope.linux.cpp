@@ -34,7 +34,7 @@ Result<void> try_it(const std::string& systemd_run) {
   TRY(const os::Process process, os::spawn(spawn, [](const os::Identity&) { return Result<void>{}; }));
   constexpr milliseconds patience{5'000};
   if (!process.wait(Clock::now() + patience)) {
-    static_cast<void>(process.signal(os::Signal::kill));
+    CHECKED(process.signal(os::Signal::kill));
     return fail(Code::timed_out, "systemd-run does not answer");
   }
   for (const os::Reaped& reaped : os::reap_exited()) {
@@ -56,6 +56,7 @@ Error restart_in_scope(const std::vector<std::string>& argv) {
   if (const auto works = try_it(*systemd_run); !works) return works.error();
   std::vector<std::string> command = in_scope(*systemd_run, argv);
   std::vector<char*> pointers;
+  pointers.reserve(command.size() + 1);
   for (std::string& word : command) pointers.push_back(word.data());
   pointers.push_back(nullptr);
   ::setenv(restarted_variable, "1", 1);  // NOLINT(concurrency-mt-unsafe): there is one thread

@@ -206,7 +206,9 @@ Task<bool> RunStop::prove_once(Deadline until) {
   if (!run_->agent_alive() && !*verdict) {
     const bool quiet = co_await stays_quiet();
     if (!quiet) co_return false;
-    notes_.evidence.push_back(evidence_line("twelve more looks in 240 ms", "nobody came or went"));
+    notes_.evidence.push_back(
+        evidence_line("twelve more looks in 240 ms",
+                      "nobody came or went; weaker than the kernel's word: who cleared his environment is not seen"));
   }
   if (!run_->agent_alive()) {
     notes_.evidence.push_back(evidence_line("agent", "dead, by its identity"));
