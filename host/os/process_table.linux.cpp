@@ -106,15 +106,16 @@ std::optional<std::string> value_in(const std::string& environment, const std::s
   return std::nullopt;
 }
 
-// By its pid, a process whose first thread has ended reads as gone or empty; its other threads still have the
-// environment.
+// By its pid, a process whose first thread has ended reads as gone or empty, or as another user's; its other threads
+// still have the environment.
 Result<std::string> any_threads_environment(std::int64_t pid) {
   std::error_code error;
   for (std::filesystem::directory_iterator it(proc_path(pid, "task"), error), end; !error && it != end;
        it.increment(error)) {
     auto text = read_file(it->path() / "environ");
     if (text && !text->empty()) return text;
-    if (!text && text.error().code != Code::gone && text.error().code != Code::not_found) return text;
+    const Code code = text ? Code::gone : text.error().code;
+    if (code != Code::gone && code != Code::not_found && code != Code::denied) return text;
   }
   return "";
 }
@@ -123,7 +124,7 @@ Result<std::string> any_threads_environment(std::int64_t pid) {
 
 Result<std::optional<std::string>> environment_value(std::int64_t pid, const std::string& key) {
   auto text = read_file(proc_path(pid, "environ"));
-  const bool nothing = text ? text->empty() : text.error().code == Code::gone;
+  const bool nothing = text ? text->empty() : text.error().code == Code::gone || text.error().code == Code::denied;
   if (nothing) text = any_threads_environment(pid);
   if (text) return value_in(*text, key);
   const Code code = text.error().code;
