@@ -138,9 +138,10 @@ TEST_CASE("C03: a leader that closed the lock it inherited is found by the next 
 }
 
 TEST_CASE("F06: a root process that leaves its cgroup, and what it starts then, are ended") {
-  if (::geteuid() != 0) SKIP_BECAUSE("only root can move a process to the top of the hierarchy");
   const auto agent = GENERATE(Agent::alive, Agent::killed);
   Escape escape({Containment::strongest, agent});
+  if (::geteuid() != 0 || !escape.host().has_cgroups())
+    SKIP_BECAUSE("only root can leave its cgroup, where there are any");
   escape.run({"deaf", "mover", "daemonise", "crowd", "5", "say", "ready"});
   const HostUnderTest& host = escape.host();
   REQUIRE(escape.members().size() == 7);
@@ -179,6 +180,7 @@ TEST_CASE("F07: a storm that left the group, each process in its own session, is
                                                Circumstances{Containment::process_group, Agent::alive});
   CAPTURE(circumstances);
   Escape escape(circumstances);
+  if (circumstances.agent == Agent::killed && !escape.host().has_cgroups()) return;  // not promised; see below
   const Comet comet(escape, "60");
   CHECK(escape.force().at("outcome") == "stopped");
   CHECK_FALSE(comet.is_there());

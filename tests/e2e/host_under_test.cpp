@@ -178,6 +178,7 @@ std::int64_t HostUnderTest::leader(const std::string& name) const {
 std::int64_t HostUnderTest::agent(const std::string& name) const { return info(name).at("run").at("agent").at("pid"); }
 std::string HostUnderTest::run_of(const std::string& name) const { return info(name).at("run").at("id"); }
 std::int64_t HostUnderTest::daemon() const { return ok({"host", "status"}).at("pid"); }
+bool HostUnderTest::has_cgroups() const { return ok({"host", "status"}).at("containment") == "cgroup v2"; }
 
 std::string HostUnderTest::console(const std::string& name) const {
   return support::read_text(vm_directory(name) / "console.log");

@@ -64,7 +64,9 @@ class HostUnderTest {
   std::int64_t leader(const std::string& name) const;
   std::int64_t agent(const std::string& name) const;
   std::string run_of(const std::string& name) const;
+  // Of the daemon that runs.
   std::int64_t daemon() const;
+  bool has_cgroups() const;
   std::string console(const std::string& name) const;
   bool console_says(const std::string& name, const std::string& text) const;
 
