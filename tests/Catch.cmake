@@ -60,9 +60,11 @@ endif()
   set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES ${file})
 endfunction()
 
-# bulkhead_faults(USER BACKEND NAME COMMAND...): the test faults.USER.BACKEND.NAME (support/faults.sh).
-function(bulkhead_faults user backend name)
+# bulkhead_faults(USER BACKEND COMMAND... -- PART...): the test faults.USER.BACKEND.COMMAND (support/faults.sh).
+function(bulkhead_faults user backend command)
+  string(REGEX REPLACE "^\\$<TARGET_FILE:(.*)>$" "\\1" name ${command})
+  get_filename_component(name ${name} NAME_WE)
   add_test(NAME faults.${user}.${backend}.${name}
-           COMMAND ${PROJECT_SOURCE_DIR}/tests/support/faults.sh ${user} ${backend} ${PROJECT_BINARY_DIR} ${ARGN})
+           COMMAND ${PROJECT_SOURCE_DIR}/tests/support/faults.sh ${user} ${backend} ${PROJECT_BINARY_DIR} ${command} ${ARGN})
   set_tests_properties(faults.${user}.${backend}.${name} PROPERTIES LABELS "faults;matrix" TIMEOUT 300 SKIP_RETURN_CODE 77 COST 50)
 endfunction()

@@ -123,7 +123,7 @@ TEST_CASE("C04: a killed QEMU is noticed and swept, and the VM has failed with t
 }
 
 TEST_CASE("D02: the locks of a VM whose agent and QEMU are killed are free at once, and a start works") {
-  const HostUnderTest host(GENERATE(Containment::strongest, Containment::process_group));
+  const HostUnderTest host(GENERATE(from_range(containments())));
   const auto disk = host.folder() / "disk.raw";
   support::write_text(disk, std::string(1 << 20, '\0'));
   Json spec = host.firmware("fw");
@@ -139,8 +139,10 @@ TEST_CASE("D02: the locks of a VM whose agent and QEMU are killed are free at on
   CHECK(support::locked(run_lock));
   kill_hard(leader);
   CHECK_FALSE(support::locked(disk));
-  CHECK_FALSE(support::locked(run_lock));
+  // The init of a pid namespace holds it until it is swept.
+  if (host.mechanism() != "pid-namespace") CHECK_FALSE(support::locked(run_lock));
   REQUIRE(host.reaches("fw", "failed"));
+  CHECK_FALSE(support::locked(run_lock));
   CHECK(host.sockets_and_folders().empty());
   host.start("fw");
   CHECK(support::locked(disk));

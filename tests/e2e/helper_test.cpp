@@ -42,7 +42,7 @@ class VmWithHelper {
   std::vector<support::Seen> helpers_;
 };
 
-Containment any_containment() { return GENERATE(Containment::strongest, Containment::process_group); }
+Containment any_containment() { return GENERATE(from_range(containments())); }
 
 }  // namespace
 

@@ -32,9 +32,21 @@ std::string wished(Containment containment) {
     case Containment::pid_namespace: return "pid-namespace";
     case Containment::process_group: return "process-group";
   }
-  const char* const of_all_tests = std::getenv("BULKHEAD_TEST_CONTAINMENT");
-  return of_all_tests != nullptr ? of_all_tests : "";
+  return one_containment().value_or("");
 }
+
+std::optional<std::string> one_containment() {
+  const char* const of_all_tests = std::getenv("BULKHEAD_TEST_CONTAINMENT");
+  if (of_all_tests == nullptr) return std::nullopt;
+  return of_all_tests;
+}
+
+std::vector<Containment> containments() {
+  if (!one_containment()) return {Containment::strongest, Containment::process_group};
+  return {run_elsewhere(Containment::process_group) ? Containment::strongest : Containment::process_group};
+}
+
+bool run_elsewhere(Containment containment) { return one_containment() && one_containment() != wished(containment); }
 
 namespace {
 std::vector<support::Seen> census_of(const std::string& run) { return support::census("BULKHEAD_RUN=" + run); }
@@ -178,7 +190,7 @@ std::int64_t HostUnderTest::leader(const std::string& name) const {
 std::int64_t HostUnderTest::agent(const std::string& name) const { return info(name).at("run").at("agent").at("pid"); }
 std::string HostUnderTest::run_of(const std::string& name) const { return info(name).at("run").at("id"); }
 std::int64_t HostUnderTest::daemon() const { return ok({"host", "status"}).at("pid"); }
-bool HostUnderTest::has_cgroups() const { return ok({"host", "status"}).at("containment") == "cgroup v2"; }
+std::string HostUnderTest::mechanism() const { return ok({"host", "status"}).at("containment").at("mechanism"); }
 
 std::string HostUnderTest::console(const std::string& name) const {
   return support::read_text(vm_directory(name) / "console.log");

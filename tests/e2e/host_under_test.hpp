@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,6 +26,12 @@ using Words = std::vector<std::string>;
 enum class Containment { strongest, cgroup, pid_namespace, process_group };
 // As the host takes it; "" for the strongest.
 std::string wished(Containment containment);
+// All tests are run on one containment: the name of it. Nothing: each chooses.
+std::optional<std::string> one_containment();
+// To be generated from: those that the tests tell apart, or the one that all are run on.
+std::vector<Containment> containments();
+// True: all tests are run on another one.
+bool run_elsewhere(Containment containment);
 
 // One installation as its user has it: its own home (with a space and a bracket in its path) and runtime directory. All
 // that it starts carries the folder's path in its environment. At its end the host is stopped, and then it is looked at
@@ -66,7 +73,7 @@ class HostUnderTest {
   std::string run_of(const std::string& name) const;
   // Of the daemon that runs.
   std::int64_t daemon() const;
-  bool has_cgroups() const;
+  std::string mechanism() const;
   std::string console(const std::string& name) const;
   bool console_says(const std::string& name, const std::string& text) const;
 

@@ -102,7 +102,7 @@ TEST_CASE("F03: a QEMU whose control sockets accept and never answer is forced w
 }
 
 TEST_CASE("F04: a QEMU that is stopped by a signal is forced, at once when that is asked for") {
-  const HostUnderTest host(GENERATE(Containment::strongest, Containment::process_group));
+  const HostUnderTest host(GENERATE(from_range(containments())));
   host.run_vm(host.firmware("fw"));
   const std::string run = host.run_of("fw");
   REQUIRE(::kill(static_cast<pid_t>(host.leader("fw")), SIGSTOP) == 0);
@@ -126,7 +126,7 @@ TEST_CASE("F04: a QEMU that is stopped by a signal is asked in vain, then forced
 }
 
 TEST_CASE("F05: a leader that ignores the polite signals is forced after its grace") {
-  const HostUnderTest host(GENERATE(Containment::strongest, Containment::process_group));
+  const HostUnderTest host(GENERATE(from_range(containments())));
   host.run_vm(host.process("p", {"deaf", "say", "ready"}));
   const std::string run = host.run_of("p");
   const Json report = host.ok({"stop", "p", "--grace", "300ms"});
@@ -135,7 +135,7 @@ TEST_CASE("F05: a leader that ignores the polite signals is forced after its gra
 }
 
 TEST_CASE("F06: a helper that left the group and closed its descriptors is found, killed and counted") {
-  const HostUnderTest host(GENERATE(Containment::strongest, Containment::process_group));
+  const HostUnderTest host(GENERATE(from_range(containments())));
   host.run_vm(host.process("p", {"daemonise", "say", "ready"}));
   const std::string run = host.run_of("p");
   REQUIRE(host.members(run).size() == 2);
@@ -159,7 +159,7 @@ TEST_CASE("F06: a leader that obeyed does not hide a helper that stayed") {
 }
 
 TEST_CASE("F06: a helper that left, with its first thread ended, is found also when the agent is dead") {
-  const HostUnderTest host(GENERATE(Containment::strongest, Containment::process_group));
+  const HostUnderTest host(GENERATE(from_range(containments())));
   host.run_vm(host.process("p", {"threaded-daemon", "say", "ready"}));
   const std::string run = host.run_of("p");
   REQUIRE(eventually([&] { return host.members(run).size() == 2; }));
@@ -170,7 +170,7 @@ TEST_CASE("F06: a helper that left, with its first thread ended, is found also w
 }
 
 TEST_CASE("F06: a helper that left and emptied its environment is found while the agent lives") {
-  const HostUnderTest host(GENERATE(Containment::strongest, Containment::process_group));
+  const HostUnderTest host(GENERATE(from_range(containments())));
   host.run_vm(host.process("p", {"nameless-daemon", "say", "ready"}));
   const auto agent = host.agent("p");
   REQUIRE(eventually([&] { return support::children_of(agent).size() == 2; }));
@@ -181,7 +181,7 @@ TEST_CASE("F06: a helper that left and emptied its environment is found while th
 }
 
 TEST_CASE("F07: a storm of processes that start the next and exit is ended and proved empty") {
-  const HostUnderTest host(GENERATE(Containment::strongest, Containment::process_group));
+  const HostUnderTest host(GENERATE(from_range(containments())));
   host.run_vm(host.process("p", {"storm", "3", "40", "say", "ready"}));
   const std::string run = host.run_of("p");
   const Json report = host.ok({"stop", "--force", "p"});
@@ -190,7 +190,7 @@ TEST_CASE("F07: a storm of processes that start the next and exit is ended and p
 }
 
 TEST_CASE("F08: a leader that exits and leaves children: they are found and ended") {
-  const HostUnderTest host(GENERATE(Containment::strongest, Containment::process_group));
+  const HostUnderTest host(GENERATE(from_range(containments())));
   host.create(host.process("p", {"fork", "3", "daemonise", "exit", "0"}));
   host.bulkhead({"start", "p"});  // the leader may be gone before or after the start is answered
   REQUIRE(eventually([&] { return host.info("p").contains("last_stop") && !host.info("p").contains("run"); }));
@@ -201,7 +201,7 @@ TEST_CASE("F08: a leader that exits and leaves children: they are found and ende
 }
 
 TEST_CASE("F08: a leader that is killed and leaves children: they are found and ended, and the VM has failed") {
-  const HostUnderTest host(GENERATE(Containment::strongest, Containment::process_group));
+  const HostUnderTest host(GENERATE(from_range(containments())));
   host.run_vm(host.process("p", {"fork", "3", "daemonise", "say", "ready"}));
   const std::string run = host.run_of("p");
   REQUIRE(host.members(run).size() == 5);
@@ -214,7 +214,7 @@ TEST_CASE("F08: a leader that is killed and leaves children: they are found and 
 }
 
 TEST_CASE("F10: force overtakes a start that hangs") {
-  const HostUnderTest host(GENERATE(Containment::strongest, Containment::process_group));
+  const HostUnderTest host(GENERATE(from_range(containments())));
   host.create(host.process("p", {"say", "ready"}, {{"on_start", "hang"}}));
   const auto starting = host.begin({"start", "p", "--json"});
   REQUIRE(host.console_says("p", "ready"));

@@ -43,11 +43,13 @@ void passes_as_nobody(const std::string& cases, const std::map<std::string, std:
 }  // namespace
 
 TEST_CASE("F06, F15, C08: a user who is not root has the same") {
+  if (one_containment()) SKIP_BECAUSE("all tests are run without privileges, too");
   if (const std::string why = obstacle(); !why.empty()) SKIP_BECAUSE(why);
   passes_as_nobody("F06: two*,F06: many*,F15: a process that lingers*,C08: with the agent dead*");
 }
 
 TEST_CASE("F09: a root process in a user's VM leaves it stuck until it ends") {
+  if (one_containment()) SKIP_BECAUSE("all tests are run without privileges, too");
   if (const std::string why = obstacle(); !why.empty()) SKIP_BECAUSE(why);
   const support::TempDir folder;
   struct statvfs info{};

@@ -15,8 +15,8 @@ namespace bulkhead::support {
 void skipped(const std::string& why);
 }  // namespace bulkhead::support
 
-// A case that cannot be run here says why ("SKIPPED: NAME: WHY"), and is left. A program of which a case was skipped
-// and none failed exits with 4, which CTest lists as skipped. For a case's first lines.
+// A case that cannot be run here says why ("SKIPPED: NAME: WHY"), and is left. A program that has run nothing else
+// exits with 4, which CTest lists as skipped. For a case's first lines.
 #define SKIP_BECAUSE(why)                                              \
   do {                                                                 \
     ::bulkhead::support::skipped((std::ostringstream() << why).str()); \
