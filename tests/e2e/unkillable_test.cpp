@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdlib>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "e2e/neighbour.hpp"
@@ -149,6 +150,7 @@ TEST_CASE("F09: a process that its user may not kill leaves the VM stuck until i
   }
   const HostUnderTest host(Containment::process_group);
   const fs::path end = host.folder() / "end";
+  REQUIRE(::mkfifo(end.c_str(), S_IRUSR | S_IWUSR) == 0);
   Json spec = host.process("p", {"become-root", "say", "ready", "until", end.string()});
   spec["options"]["program"] = program;
   host.run_vm(spec);
@@ -162,7 +164,7 @@ TEST_CASE("F09: a process that its user may not kill leaves the VM stuck until i
   CHECK(host.state("p") == "stuck");
   CHECK(support::locked(host.vm_directory("p") / "run.lock"));
   CHECK(host.failing(1, {"start", "p"}).at("code") == "busy");
-  support::write_text(end, "");
+  support::write_text(end, "");  // opens it, which is enough
   REQUIRE(eventually([&] { return !support::alive(pid); }));
   CHECK(host.ok({"stop", "--force", "p"}).at("outcome") == "stopped");
   is_gone(host, run);
