@@ -211,6 +211,16 @@ Look look(const Known& known) {
     if (known.leader && info.group == known.leader->pid) group_is_ours = true;
     seen.found.push_back(member_of(info, *found_by));
   }
+  // Who is recorded and not in the table has ended, or /proc does not show him to this user.
+  for (const os::Identity& identity : known.recorded) {
+    if (table->contains(identity.pid) || identity.pid <= 1) continue;
+    const auto process = os::Process::open(identity);
+    if (process) {
+      seen.found.push_back({.identity = identity, .name = "?", .found_by = "ledger"});
+    } else if (process.error().code != Code::gone) {
+      failed(process.error());
+    }
+  }
   if (auto added = add_cgroup_members(known, seen.found); !added) failed(added.error());
   if (!group_is_ours) return seen;
   for (const auto& [pid, info] : *table) {
