@@ -76,7 +76,7 @@ bool recorded(const os::ProcessInfo& info, const Known& known) {
 // How a process is known to belong to the run by itself; "" when it is not.
 Result<std::string> claim(const Table& table, const os::ProcessInfo& info, const Known& known, const Marks& marks) {
   if (recorded(info, known)) return "ledger";
-  if (marks.pid_namespace && os::PidNamespace::id_of(info.identity.pid) == marks.pid_namespace) return "namespace";
+  if (marks.pid_namespace && os::PidNamespace::holds(*marks.pid_namespace, info.identity.pid)) return "namespace";
   TRY(const std::optional<std::string> mark, os::environment_value(info.identity.pid, run_variable));
   if (mark == known.run.str()) return "environment";
   if (marks.guardian_present && descends_from(table, info, known.guardian->pid)) return "descent";
