@@ -123,6 +123,8 @@ Result<void> Run::start_agent() {
         "UBSAN_OPTIONS", "TSAN_OPTIONS", failpoint_variable, failpoint_mark_variable}) {
     if (auto value = os::environment(key)) spawn.env[key] = *std::move(value);
   }
+  // What a driver starts behind our back, or leaves when it crashes, has the agent's environment.
+  spawn.env[contain::run_variable] = beginning_.run.str();
   spawn.err = {.to = os::Output::To::file, .path = paths_.agent_log.string()};
   spawn.out = spawn.err;
   spawn.inherit = {listener.get(), lock_->handle()};
@@ -225,6 +227,7 @@ Result<store::LedgerView> Run::ledger() const { return store::Ledger::read(paths
 
 contain::Known Run::known() const {
   contain::Known known{.run = beginning_.run, .cgroup = beginning_.cgroup};
+  if (agent_alive()) known.guardian = agent_->identity();
   const auto view = ledger();
   if (!view) return known;
   for (const store::RecordedProcess& process : view->processes) {
@@ -232,7 +235,6 @@ contain::Known Run::known() const {
   }
   if (const auto* leader = view->last_of(store::Role::leader)) known.leader = leader->identity;
   if (const auto* init = view->last_of(store::Role::init)) known.init = init->identity;
-  if (agent_alive()) known.guardian = agent_->identity();
   return known;
 }
 
