@@ -1,4 +1,7 @@
+#include <fcntl.h>
 #include <functional>
+#include <sys/file.h>
+#include <unistd.h>
 
 #include "e2e/ledger_line.hpp"
 #include "e2e/neighbour.hpp"
@@ -142,4 +145,42 @@ TEST_CASE("C12: a ledger that is damaged makes the VM lost, with the reason, and
   support::write_text(ledger, whole);
   CHECK(host.state("fw") == "running");
   CHECK(host.leader("fw") == pid);
+}
+
+TEST_CASE("I3, C03: a run whose lock somebody holds is not reported as stopped") {
+  const HostUnderTest host;
+  host.run_vm(host.process("p", {"deaf", "say", "ready"}));
+  const auto leader = host.leader("p");
+  const auto agent = host.agent("p");
+  kill_hard(host.daemon());
+  kill_hard(agent);
+  kill_hard(leader);
+  // As a process would that is known by nothing else.
+  const int held = ::open((host.vm_directory("p") / "run.lock").c_str(), O_RDWR | O_CLOEXEC);
+  REQUIRE(eventually([&] { return ::flock(held, LOCK_EX | LOCK_NB) == 0; }));
+  CHECK(host.reaches("p", "stuck"));
+  CHECK(contains(host.info("p").at("why"), "somebody holds the run's lock"));
+  ::close(held);
+  CHECK(host.ok({"stop", "--force", "p"}).at("outcome") == "stopped");
+}
+
+TEST_CASE("I2, C03: a daemon in another pid namespace neither ends a VM nor calls it stopped") {
+  if (::geteuid() != 0) SKIP_BECAUSE("only root can start a program in another pid namespace here");
+  const HostUnderTest host;
+  host.run_vm(host.process("p", {"deaf", "say", "ready"}));
+  const auto leader = host.leader("p");
+  const auto agent = host.agent("p");
+  const auto files = host.sockets_and_folders();
+  kill_hard(host.daemon());
+  const std::string script = "bulkhead info p --json; bulkhead stop --force p; bulkhead host stop >&2";
+  const Words words{"--pid", "--fork", "--mount-proc", "/bin/sh", "-c", script};
+  const Finished elsewhere = support::run(host.command("/usr/bin/unshare", words));
+  INFO(elsewhere.out << elsewhere.err);
+  CHECK(Json::parse(elsewhere.out).at("state") == "lost");
+  CHECK(contains(elsewhere.err, "another pid namespace"));
+  CHECK(support::alive(leader));
+  CHECK(support::alive(agent));
+  CHECK(host.sockets_and_folders() == files);
+  CHECK(host.state("p") == "running");
+  CHECK(host.leader("p") == leader);
 }

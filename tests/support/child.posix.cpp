@@ -32,11 +32,13 @@
 #include <functional>
 #include <map>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <sstream>
 #include <string>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <thread>
@@ -87,6 +89,18 @@ void start_daemon(const std::function<void()>& then) {
   while (::read(ready[0], &ignored, 1) > 0) continue;
   ::close(ready[0]);
   ::waitpid(between, nullptr, 0);
+}
+
+// As a child of our parent, in a pid namespace of its own, and with no environment.
+void start_in_own_namespace() {
+  if (::unshare(CLONE_NEWPID) != 0 && ::unshare(CLONE_NEWUSER | CLONE_NEWPID) != 0) ::_exit(96);
+  if (::syscall(SYS_clone, CLONE_PARENT | SIGCHLD, nullptr, nullptr, nullptr, nullptr) != 0) return;
+  close_everything();
+  char program[] = "/proc/self/exe";
+  char* const arguments[] = {program, nullptr};
+  char* const nothing[] = {nullptr};
+  ::execve(program, arguments, nothing);
+  ::_exit(96);
 }
 
 void start_lines(int lines, int seconds, const std::function<void()>& each) {
@@ -229,6 +243,7 @@ class Actions {
            ::execve(program, arguments, nothing);
          });
        }},
+      {"nested-namespace", start_in_own_namespace},
       {"storm",
        [this] {
          const int lines = number();
