@@ -27,6 +27,9 @@ class Run {
 
   // Starts the agent, which takes over the lock and the ledger.
   Result<void> start_agent();
+  // A new agent for a VM whose agent is dead: it goes on with the ledger, and takes over what lives. The driver's
+  // reply.
+  Task<Result<Json>> replace_agent(Deadline deadline);
   // True: the agent that the ledger names answers, for this run.
   Task<bool> agent_answers();
   bool agent_alive() const { return agent_ && !agent_->exited(); }
@@ -60,6 +63,7 @@ class Run {
  private:
   Run(const Surroundings& surroundings, store::VmPaths paths, store::Beginning beginning,
       catalogue::KillSemantics kill);
+  Result<void> launch_agent();
   Error agent_death() const;
   std::filesystem::path socket() const;
 

@@ -162,6 +162,15 @@ Task<bool> RunStop::stays_quiet() {
   co_return false;
 }
 
+Task<bool> RunStop::proved_by_quiet() {
+  const bool quiet = co_await stays_quiet();
+  if (!quiet) co_return false;
+  notes_.evidence.push_back(
+      evidence_line("twelve more looks in 240 ms",
+                    "nobody came or went; weaker than the kernel's word: who cleared his environment is not seen"));
+  co_return true;
+}
+
 Task<bool> RunStop::prove_once(Deadline until) {
   notes_.evidence = Json::array();
   notes_.survivors.clear();
@@ -195,14 +204,8 @@ Task<bool> RunStop::prove_once(Deadline until) {
       co_return false;
     }
   }
-  if (!run_->agent_alive() && !*verdict) {
-    const bool quiet = co_await stays_quiet();
-    if (!quiet) co_return false;
-    notes_.evidence.push_back(
-        evidence_line("twelve more looks in 240 ms",
-                      "nobody came or went; weaker than the kernel's word: who cleared his environment is not seen"));
-  }
   if (!run_->agent_alive()) {
+    if (!*verdict && !co_await proved_by_quiet()) co_return false;
     notes_.evidence.push_back(evidence_line("agent", "dead, by its identity"));
     co_return true;
   }
@@ -211,12 +214,17 @@ Task<bool> RunStop::prove_once(Deadline until) {
     notes_.doubt = "the agent cannot prove it: " + proved.error().what;
     co_return false;
   }
+  const bool took_over = on(flag_or(*proved, "took_over", Flag::off));
   const bool childless = string_or(*proved, "children") == "none";
   if (!childless || !proved->value("members", Json::array()).empty()) {
     notes_.doubt = "the agent still has children";
     co_return false;
   }
-  notes_.evidence.push_back(evidence_line("kernel, asked by the agent as subreaper", "no child is left (ECHILD)"));
+  if (!took_over) {
+    notes_.evidence.push_back(evidence_line("kernel, asked by the agent as subreaper", "no child is left (ECHILD)"));
+  } else if (!*verdict && !co_await proved_by_quiet()) {
+    co_return false;
+  }
   const Json inspected = proved->value("inspect", Json::object());
   const std::string state = string_or(inspected, "state", "not asked");
   if (state == "running") {

@@ -36,6 +36,7 @@ class RunStop final : public stop::Target, public std::enable_shared_from_this<R
   Task<stop::Seen> clean(Deadline until);
   Task<bool> prove_once(Deadline until);
   Task<bool> stays_quiet();
+  Task<bool> proved_by_quiet();
   Task<void> dismiss_agent(Deadline until);
   // An error: some are left, or their end cannot be written down.
   Result<void> remove_artifacts();
