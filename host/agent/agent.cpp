@@ -219,12 +219,17 @@ Task<Result<Json>> Agent::force(Deadline deadline) {
   contain::Sweep swept;
   // Who exits at each look can be missed by all of them. Nobody can be missed by the kernel's word that we, whose
   // children all orphans become, have no child.
-  do {
+  milliseconds pause{0};
+  for (;;) {
     std::function<contain::Sweep()> work = [known, deadline] { return contain::sweep(known, deadline); };
     swept = co_await on_thread(pool_.get_executor(), std::move(work));
     std::ranges::copy(swept.ended, std::back_inserter(ended));
     note_exits();
-  } while (swept.survivors.empty() && os::children() == os::Children::some && Clock::now() < deadline);
+    if (!swept.survivors.empty() || os::children() == os::Children::none || Clock::now() >= deadline) break;
+    // A child that nobody can end, such as a zombie that is traced, is not looked for without a breath.
+    pause = swept.ended.empty() ? std::min(pause * 2 + milliseconds{1}, milliseconds{100}) : milliseconds{0};
+    co_await pause_until(std::min(deadline, Clock::now() + pause));
+  }
   Json json = Json::object();
   json["ended"] = members_json(ended);
   json["survivors"] = members_json(swept.survivors);
@@ -271,11 +276,18 @@ Task<void> Agent::watch_children() {
   }
 }
 
+// What is left of the run when its leader is gone, only its subreaper can tell, where no cgroup or namespace does.
+bool Agent::needed() const {
+  const bool kernel_tells = contain::mechanism_named(beginning_.containment) != contain::Mechanism::process_group;
+  const bool left = !kernel_tells && os::children() == os::Children::some;
+  return children_.leader_alive() || driver_thread_.running() || left;
+}
+
 Task<void> Agent::watch_idleness() {
   while (!exiting_) {
     const Deadline until = last_request_ + patience_when_idle;
     co_await pause_until(std::max(until, Clock::now() + milliseconds{100}));
-    if (Clock::now() < last_request_ + patience_when_idle || children_.leader_alive() || driver_thread_.running()) {
+    if (Clock::now() < last_request_ + patience_when_idle || needed()) {
       if (Clock::now() >= last_request_ + patience_when_idle) co_await pause_until(Clock::now() + patience_when_idle);
       continue;
     }

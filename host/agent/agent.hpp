@@ -78,6 +78,7 @@ class Agent final : public driver::Services {
   Json describe() const;
   void note_exits();
   Task<void> watch_children();
+  bool needed() const;
   Task<void> watch_idleness();
   void exit_soon();
   Task<void> leave();

@@ -110,11 +110,13 @@ Result<os::Process> Children::start(os::Spawn spawn, store::Role role) {
 
 // Made for the first child, so that a run without children has none.
 Result<void> Children::make_namespace() {
-  if (place_.init_program.empty() || init_) return {};
-  os::Spawn spawn;
-  spawn.argv = {place_.init_program};
-  spawn.new_pid_namespace = true;
-  TRY(init_, start(std::move(spawn), store::Role::init));
+  if (place_.init_program.empty() || namespace_) return {};
+  if (!init_) {
+    os::Spawn spawn;
+    spawn.argv = {place_.init_program};
+    spawn.new_pid_namespace = true;
+    TRY(init_, start(std::move(spawn), store::Role::init));
+  }
   TRY(namespace_, os::PidNamespace::of(init_->identity().pid));
   return {};
 }

@@ -71,14 +71,15 @@ Marks marks_of(const Table& table, const Known& known, const os::Identity& self)
 }
 
 bool recorded(const os::ProcessInfo& info, const Known& known) {
-  const auto it = std::ranges::find(known.recorded, info.identity);
-  return it != known.recorded.end() && os::Process::holds_pid(*it);
+  return std::ranges::any_of(known.recorded, [&](const os::Identity& identity) {
+    return identity == info.identity && os::Process::holds_pid(identity);  // two can look the same in the table
+  });
 }
 
 // How a process is known to belong to the run by itself; "" when it is not.
 Result<std::string> claim(const Table& table, const os::ProcessInfo& info, const Known& known, const Marks& marks) {
   if (recorded(info, known)) return "ledger";
-  if (marks.pid_namespace && os::PidNamespace::id_of(info.identity.pid) == marks.pid_namespace) return "namespace";
+  if (marks.pid_namespace && os::PidNamespace::holds(*marks.pid_namespace, info.identity.pid)) return "namespace";
   TRY(const std::optional<std::string> mark, os::environment_value(info.identity.pid, run_variable));
   if (mark == known.run.str()) return "environment";
   if (marks.guardian_present && descends_from(table, info, known.guardian->pid)) return "descent";
@@ -133,7 +134,11 @@ namespace {
 // Who the kernel lists in the run's cgroup; looked up one by one, since they may be younger than the table.
 Result<void> add_cgroup_members(const Known& known, std::vector<Member>& found) {
   if (known.cgroup.empty()) return {};
-  TRY(const std::vector<std::int64_t> pids, Cgroup(known.cgroup).pids());
+  const Cgroup cgroup(known.cgroup);
+  // What is empty by the kernel's word is not looked into: its members may have left it in a state that none can read.
+  TRY(const Cgroup::Occupancy occupancy, cgroup.occupancy());
+  if (occupancy == Cgroup::Occupancy::empty) return {};
+  TRY(const std::vector<std::int64_t> pids, cgroup.pids());
   for (const std::int64_t pid : pids) {
     if (pid <= 1) continue;  // 0: a member in a pid namespace that is not below ours
     const auto info = os::process_info(pid);
@@ -179,30 +184,62 @@ Result<std::optional<Verdict>> kernel_verdict(const Known& known) {
   return verdict;
 }
 
-Result<std::vector<Member>> members(const Known& known) {
-  TRY(const Table table, snapshot());
-  TRY(const os::Identity self, os::Process::self());
-  const Marks marks = marks_of(table, known, self);
-  std::vector<Member> found;
+namespace {
+
+struct Look {
+  std::vector<Member> found{};
+  Result<void> complete{};  // an error: somebody may not have been seen
+};
+
+Look look(const Known& known) {
+  Look seen;
+  const auto failed = [&seen](Error error) {
+    if (seen.complete) seen.complete = std::unexpected(std::move(error));
+  };
+  const auto table = snapshot();
+  const auto self = os::Process::self();
+  if (!table) failed(table.error());
+  if (!self) failed(self.error());
+  if (!table || !self) return seen;
+  const Marks marks = marks_of(*table, known, *self);
   // A group's number is only evidence while somebody who is known to be ours holds it: its leader (also as a zombie,
   // which keeps the number from being used again) or a member found otherwise.
-  bool group_is_ours = known.leader && present(table, *known.leader);
-  for (const auto& [pid, info] : table) {
-    if (pid <= 1 || info.identity == self || info.identity == known.guardian) continue;
+  bool group_is_ours = known.leader && present(*table, *known.leader);
+  for (const auto& [pid, info] : *table) {
+    if (pid <= 1 || info.identity == *self || info.identity == known.guardian) continue;
     if (!alive(info) || (info.identity == known.init && closing(known.init))) continue;
-    TRY(const std::string found_by, claim(table, info, known, marks));
-    if (found_by.empty()) continue;
+    const auto found_by = claim(*table, info, known, marks);
+    if (!found_by) failed(found_by.error());
+    if (!found_by || found_by->empty()) continue;
     if (known.leader && info.group == known.leader->pid) group_is_ours = true;
-    found.push_back(member_of(info, found_by));
+    seen.found.push_back(member_of(info, *found_by));
   }
-  CHECKED(add_cgroup_members(known, found));
-  if (!group_is_ours) return found;
-  for (const auto& [pid, info] : table) {
-    const bool listed = std::ranges::any_of(found, [&](const Member& m) { return m.identity == info.identity; });
-    if (pid <= 1 || listed || info.group != known.leader->pid || info.identity == self || !alive(info)) continue;
-    found.push_back(member_of(info, "group"));
+  // Who is recorded and not in the table has ended, or /proc does not show him to this user.
+  for (const os::Identity& identity : known.recorded) {
+    if (table->contains(identity.pid) || identity.pid <= 1) continue;
+    const auto process = os::Process::open(identity);
+    if (process) {
+      seen.found.push_back({.identity = identity, .name = "?", .found_by = "ledger"});
+    } else if (process.error().code != Code::gone) {
+      failed(process.error());
+    }
   }
-  return found;
+  if (auto added = add_cgroup_members(known, seen.found); !added) failed(added.error());
+  if (!group_is_ours) return seen;
+  for (const auto& [pid, info] : *table) {
+    const bool listed = std::ranges::any_of(seen.found, [&](const Member& m) { return m.identity == info.identity; });
+    if (pid <= 1 || listed || info.group != known.leader->pid || info.identity == *self || !alive(info)) continue;
+    seen.found.push_back(member_of(info, "group"));
+  }
+  return seen;
+}
+
+}  // namespace
+
+Result<std::vector<Member>> members(const Known& known) {
+  Look seen = look(known);
+  CHECKED(std::move(seen.complete));
+  return std::move(seen.found);
 }
 
 bool only_init(const Known& known, const std::vector<Member>& members) {
@@ -269,37 +306,33 @@ Sweep sweep(const Known& known, Deadline deadline) {
   const auto self = os::Process::self();
   int empty_looks = 0;
   for (;;) {
-    auto present = members(known);
+    Look seen = look(known);
     const auto verdict = kernel_verdict(known);
     const bool late = Clock::now() >= deadline;
-    if (!present || !verdict) {
-      // Nobody could be seen, which is not the same as nobody being there.
-      result.obstacle = !present ? present.error().what : verdict.error().what;
-      if (late) {
-        result.survivors.push_back(
-            {.identity = known.leader.value_or(os::Identity{}), .name = "?", .found_by = "ledger"});
-        return result;
-      }
-      std::this_thread::sleep_for(between_looks);
-      continue;
-    }
-    if (present->empty() && (!*verdict || (*verdict)->empty)) {
+    // Nobody could be seen, which is not the same as nobody being there. Whoever was seen is ended all the same.
+    const bool told = seen.complete && verdict;
+    if (!told) result.obstacle = !seen.complete ? seen.complete.error().what : verdict.error().what;
+    if (told && seen.found.empty() && (!*verdict || (*verdict)->empty)) {
       if (++empty_looks == 2) return result;
       continue;
     }
     empty_looks = 0;
     if (late) {
-      result.survivors = *std::move(present);
+      result.survivors = std::move(seen.found);
+      if (!told && result.survivors.empty()) {
+        result.survivors.push_back(
+            {.identity = known.leader.value_or(os::Identity{}), .name = "?", .found_by = "ledger"});
+      }
       return result;
     }
     if (!known.cgroup.empty()) {
       if (auto killed = Cgroup(known.cgroup).kill(); !killed) result.obstacle = killed.error().what;
     }
     const auto first = known.init ? known.init : known.leader;
-    std::ranges::partition(*present, [&](const Member& m) { return first && m.identity == *first; });
-    kill_round(*present, result, deadline);
+    std::ranges::partition(seen.found, [&](const Member& m) { return first && m.identity == *first; });
+    kill_round(seen.found, result, deadline);
     if (self && known.guardian == *self) kill_own_children(*self, result, deadline);
-    if (present->empty()) std::this_thread::sleep_for(between_looks);
+    if (seen.found.empty()) std::this_thread::sleep_for(between_looks);
   }
 }
 

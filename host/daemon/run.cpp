@@ -1,5 +1,6 @@
 #include "daemon/run.hpp"
 
+#include <unistd.h>
 #include <utility>
 
 #include "api/client.hpp"
@@ -41,6 +42,7 @@ Result<std::shared_ptr<Run>> Run::begin(const Surroundings& surroundings, const 
   store::Beginning beginning{.run = id,
                              .vm = spec.name.str(),
                              .boot_id = boot,
+                             .pid_namespace = os::PidNamespace::id_of(::getpid()).value_or(0),
                              .runtime_directory = run_directory(surroundings, id).string(),
                              .containment = std::string(contain::name(surroundings.containment.mechanism)),
                              .cgroup = surroundings.containment.cgroup_base.empty()
@@ -69,6 +71,15 @@ Result<std::shared_ptr<Run>> Run::resume(const Surroundings& surroundings, const
   TRY(catalogue::Manifest manifest, catalogue::parse_manifest(view.beginning->manifest));
   auto run = std::shared_ptr<Run>(
       new Run(surroundings, surroundings.store.paths(name), *view.beginning, std::move(manifest.kill)));
+  // Where its pids mean nothing, nobody of it can be seen. When nobody lives either, that does not matter.
+  const std::uint64_t theirs = view.beginning->pid_namespace;
+  if (theirs != 0 && theirs != os::PidNamespace::id_of(::getpid())) {
+    TRY(const Lock lock, run->lock_state());
+    if (lock == Lock::held) {
+      return fail(Code::unknown, "the run of '" + name.str() + "' lives in another pid namespace (a container?)",
+                  "stop it from there");
+    }
+  }
   if (const auto* agent = view.last_of(store::Role::agent)) {
     auto process = os::Process::open(agent->identity);
     if (process) {
@@ -112,6 +123,8 @@ Result<void> Run::start_agent() {
         "UBSAN_OPTIONS", "TSAN_OPTIONS", failpoint_variable, failpoint_mark_variable}) {
     if (auto value = os::environment(key)) spawn.env[key] = *std::move(value);
   }
+  // What a driver starts behind our back, or leaves when it crashes, has the agent's environment.
+  spawn.env[contain::run_variable] = beginning_.run.str();
   spawn.err = {.to = os::Output::To::file, .path = paths_.agent_log.string()};
   spawn.out = spawn.err;
   spawn.inherit = {listener.get(), lock_->handle()};
@@ -214,6 +227,7 @@ Result<store::LedgerView> Run::ledger() const { return store::Ledger::read(paths
 
 contain::Known Run::known() const {
   contain::Known known{.run = beginning_.run, .cgroup = beginning_.cgroup};
+  if (agent_alive()) known.guardian = agent_->identity();
   const auto view = ledger();
   if (!view) return known;
   for (const store::RecordedProcess& process : view->processes) {
@@ -221,7 +235,6 @@ contain::Known Run::known() const {
   }
   if (const auto* leader = view->last_of(store::Role::leader)) known.leader = leader->identity;
   if (const auto* init = view->last_of(store::Role::init)) known.init = init->identity;
-  if (agent_alive()) known.guardian = agent_->identity();
   return known;
 }
 
@@ -234,6 +247,14 @@ Result<void> Run::kill_agent() {
 Task<bool> Run::agent_exited_by(Deadline until) {
   while (agent_alive() && Clock::now() < until) co_await pause_until(Clock::now() + milliseconds{2});
   co_return !agent_alive();
+}
+
+Result<Run::Lock> Run::lock_state() const {
+  if (lock_) return Lock::free;  // ours: nobody was started
+  auto lock = os::FileLock::acquire(paths_.run_lock, os::FileLock::Mode::exclusive, os::FileLock::If::must_exist);
+  if (lock || lock.error().code == Code::not_found) return Lock::free;
+  if (lock.error().code == Code::busy) return Lock::held;
+  return std::unexpected(lock.error());
 }
 
 void Run::release() {

@@ -43,6 +43,10 @@ class Run {
   // SIGKILL to the agent alone, by its identity. It must have been started.
   Result<void> kill_agent();
   Task<bool> agent_exited_by(Deadline until);
+  // The kernel's word on the run's lock, which whatever was started has inherited: held means that somebody lives, here
+  // or in another pid namespace. Meaningless while the agent lives.
+  enum class Lock { free, held };
+  Result<Lock> lock_state() const;
   // The VM's lock and ledger: the run is over.
   void release();
 

@@ -211,6 +211,13 @@ Task<bool> RunStop::prove_once(Deadline until) {
                       "nobody came or went; weaker than the kernel's word: who cleared his environment is not seen"));
   }
   if (!run_->agent_alive()) {
+    const auto lock = run_->lock_state();
+    if (!lock || *lock == Run::Lock::held) {
+      notes_.doubt = lock ? "nobody can be found, but somebody holds the run's lock: " + run_->paths().run_lock.string()
+                          : lock.error().what;
+      co_return false;
+    }
+    notes_.evidence.push_back(evidence_line("kernel, of the run's lock", "nobody holds it"));
     notes_.evidence.push_back(evidence_line("agent", "dead, by its identity"));
     co_return true;
   }

@@ -20,6 +20,8 @@ class PidNamespace {
   static Result<void> probe();
   // The number that tells it from others while it lives. Nothing: the process has ended or belongs to another user.
   static std::optional<std::uint64_t> id_of(std::int64_t pid);
+  // Whether the process is in that namespace or in one that was made in it.
+  static bool holds(std::uint64_t id, std::int64_t pid);
 
   // True: this init is dead but for the waiting: nobody can be born in its namespace any more, all in it are killed,
   // and it waits for their ends, those of zombies whose parents have not looked too. False also when it cannot be told.

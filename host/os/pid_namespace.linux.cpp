@@ -2,7 +2,9 @@
 
 #include <cerrno>
 #include <fcntl.h>
+#include <linux/nsfs.h>
 #include <string>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -33,6 +35,19 @@ Result<UniqueHandle> open_namespace(const std::string& file) {
 }  // namespace
 
 std::optional<std::uint64_t> PidNamespace::id_of(std::int64_t pid) { return inode_of(namespace_file(pid, "pid")); }
+
+bool PidNamespace::holds(std::uint64_t id, std::int64_t pid) {
+  const auto theirs = id_of(pid);
+  if (!theirs || theirs == id || theirs == id_of(::getpid())) return theirs == id;
+  UniqueHandle at(::open(namespace_file(pid, "pid").c_str(), O_RDONLY | O_CLOEXEC));
+  while (at) {
+    struct stat info{};
+    if (::fstat(static_cast<int>(at.get()), &info) != 0) return false;
+    if (info.st_ino == id) return true;
+    at = UniqueHandle(::ioctl(static_cast<int>(at.get()), NS_GET_PARENT));  // fails at our own
+  }
+  return false;
+}
 
 // It sleeps there only after it has closed its files, shut the namespace for births and killed everybody in it.
 bool PidNamespace::closing(std::int64_t init) { return waits_for(init).starts_with("zap_pid_ns_processes"); }

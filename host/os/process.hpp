@@ -38,7 +38,8 @@ class Process {
   // gone: proved absent (no such process, another start time, another boot). invalid: not a pid that may ever be
   // signalled.
   static Result<Process> open(const Identity& identity);
-  // The process that has this pid now; for processes that were just seen in the process table.
+  // The process that has this pid now; for processes that were just seen in the process table. denied: it is there, and
+  // hidden from this user.
   static Result<Process> open_pid(std::int64_t pid);
   static Result<Identity> self();
 
@@ -57,6 +58,7 @@ class Process {
 
  private:
   Process(UniqueHandle handle, Identity identity) : handle_(std::move(handle)), identity_(std::move(identity)) {}
+  static Result<Process> open_hidden(const Identity& identity);
   UniqueHandle handle_;
   Identity identity_;
 };

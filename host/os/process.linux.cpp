@@ -15,6 +15,7 @@
 #include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <utility>
 
 #include "os/last_error.hpp"
 #include "os/process_table.hpp"
@@ -24,7 +25,13 @@ namespace bulkhead::os {
 namespace {
 
 // glibc 2.36 has these, older ones do not: the numbers are the same on every architecture.
-int pidfd_open(std::int64_t pid) { return static_cast<int>(::syscall(SYS_pidfd_open, static_cast<pid_t>(pid), 0U)); }
+int pidfd_open(std::int64_t pid) {
+  if (!std::in_range<pid_t>(pid)) {
+    errno = ESRCH;
+    return -1;
+  }
+  return static_cast<int>(::syscall(SYS_pidfd_open, static_cast<pid_t>(pid), 0U));
+}
 int pidfd_send_signal(int handle, int signal) {
   return static_cast<int>(::syscall(SYS_pidfd_send_signal, handle, signal, nullptr, 0U));
 }
@@ -47,12 +54,14 @@ Result<Process> Process::open_pid(std::int64_t pid) {
   if (pid <= 1) return fail(Code::invalid, named(pid) + ": not a pid that bulkhead may signal");
   UniqueHandle handle(pidfd_open(pid));
   if (!handle) return last_error("open " + named(pid));
-  TRY(ProcessInfo info, process_info(pid));
-  info.identity.serial = serial_of(handle.get());
-  Process process(std::move(handle), std::move(info.identity));
+  auto info = process_info(pid);
+  Process process(std::move(handle), info ? info->identity : Identity{.pid = pid});
+  process.identity_.serial = serial_of(process.handle_.get());
   // While the process behind the handle lives, its number cannot be anybody else's: only then was `info` about it.
   if (process.exited()) return fail(Code::gone, named(pid) + ": has exited");
-  return process;
+  if (info) return process;
+  if (info.error().code != Code::gone) return std::unexpected(info.error());
+  return fail(Code::denied, named(pid) + ": is there, but /proc does not show it to this user");
 }
 
 Result<Process> Process::open(const Identity& identity) {
@@ -62,10 +71,22 @@ Result<Process> Process::open(const Identity& identity) {
   auto process = open_pid(identity.pid);
   if (!process) {
     if (process.error().code == Code::not_found) return fail(Code::gone, named(identity.pid) + ": has exited");
+    if (process.error().code == Code::denied && identity.serial != 0) return open_hidden(identity);
     return process;
   }
   if (process->identity() != identity)
     return fail(Code::gone, named(identity.pid) + ": has exited, its pid is used again");
+  return process;
+}
+
+// One that /proc does not show to this user (proc(5), hidepid=): its serial alone tells who it is.
+Result<Process> Process::open_hidden(const Identity& identity) {
+  UniqueHandle handle(pidfd_open(identity.pid));
+  if (!handle && errno == ESRCH) return fail(Code::gone, named(identity.pid) + ": has exited");
+  if (!handle) return last_error("open " + named(identity.pid));
+  const bool same = serial_of(handle.get()) == identity.serial;
+  Process process(std::move(handle), identity);
+  if (!same || process.exited()) return fail(Code::gone, named(identity.pid) + ": has exited");
   return process;
 }
 

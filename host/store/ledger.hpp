@@ -16,7 +16,8 @@
 // time: the daemon until the agent runs, the agent while it lives, the daemon again after the agent's proved death.
 namespace bulkhead::store {
 
-// init: of the run's pid namespace. Whoever is first is ended first: what he leaves behind then only has to be waited for.
+// init: of the run's pid namespace. Whoever is first is ended first: what he leaves behind then only has to be waited
+// for.
 enum class Role { agent, init, leader, helper };
 std::string_view name(Role role);
 
@@ -47,9 +48,10 @@ struct Beginning {
   RunId run;
   std::string vm;
   std::string boot_id;
-  std::string runtime_directory;  // of this run
-  std::string containment;        // the name of the mechanism
-  std::string cgroup{};           // of this run; empty: none
+  std::uint64_t pid_namespace = 0;  // that the recorded pids are of; 0: not known
+  std::string runtime_directory;    // of this run
+  std::string containment;          // the name of the mechanism
+  std::string cgroup{};             // of this run; empty: none
   std::string driver_library;
   Json manifest;  // the driver's declaration, as it was when the run began
   Json spec;      // the VM's, with absolute paths

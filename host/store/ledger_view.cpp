@@ -112,6 +112,7 @@ Json to_json(const Beginning& b) {
           {"run", b.run.str()},
           {"vm", b.vm},
           {"boot_id", b.boot_id},
+          {"pid_namespace", b.pid_namespace},
           {"runtime_directory", b.runtime_directory},
           {"containment", b.containment},
           {"cgroup", b.cgroup},
@@ -130,6 +131,7 @@ Result<Beginning> beginning_from_json(const Json& json) {
   Beginning b{.run = std::move(run)};
   TRY(b.vm, string_at(json, "vm"));
   TRY(b.boot_id, string_at(json, "boot_id"));
+  b.pid_namespace = static_cast<std::uint64_t>(integer_or(json, "pid_namespace", 0));
   TRY(b.runtime_directory, string_at(json, "runtime_directory"));
   TRY(b.containment, string_at(json, "containment"));
   b.cgroup = string_or(json, "cgroup");

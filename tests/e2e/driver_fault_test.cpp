@@ -1,6 +1,7 @@
 #include "e2e/neighbour.hpp"
 
 using namespace bulkhead::e2e;
+namespace support = bulkhead::support;
 
 namespace {
 
@@ -85,4 +86,21 @@ TEST_CASE("C09: a driver that hangs in stop does not keep its VM from being stop
 TEST_CASE("C09: a driver that throws in stop does not keep its VM from being stopped") {
   const HostUnderTest host;
   CHECK(contains(ask_detail(failing_stop(host, "throw")), "threw something that is not an exception"));
+}
+
+TEST_CASE("C09, I11: a process that the driver forked itself is found and ended also when the agent was killed") {
+  const HostUnderTest host(GENERATE(Containment::strongest, Containment::process_group));
+  host.run_vm(host.process("p", {"deaf", "say", "ready"}, {{"on_start", "fork"}}));
+  const auto agent = host.agent("p");
+  const auto leader = host.leader("p");
+  std::int64_t forked = 0;
+  for (const auto& child : support::children_of(agent)) {
+    if (child.name == "bulkhead-agent") forked = child.pid;
+  }
+  REQUIRE(forked != 0);
+  kill_hard(agent);
+  REQUIRE(support::alive(forked));
+  CHECK(host.ok({"stop", "--force", "p"}).at("outcome") == "stopped");
+  CHECK_FALSE(support::alive(forked));
+  CHECK_FALSE(support::alive(leader));
 }

@@ -204,7 +204,8 @@ bool HostUnderTest::console_says(const std::string& name, const std::string& tex
 
 std::vector<support::Seen> HostUnderTest::members(const std::string& run) const {
   auto seen = census_of(run);
-  std::erase_if(seen, [](const support::Seen& one) { return one.name == "bulkhead-init"; });
+  std::erase_if(seen,
+                [](const support::Seen& one) { return one.name == "bulkhead-init" || one.name == "bulkhead-agent"; });
   return seen;
 }
 

@@ -1,32 +1,15 @@
+#include <fcntl.h>
 #include <functional>
+#include <sys/file.h>
+#include <unistd.h>
 
 #include "e2e/ledger_line.hpp"
 #include "e2e/neighbour.hpp"
+#include "support/canary.hpp"
 
 using namespace bulkhead::e2e;
 namespace fs = std::filesystem;
 namespace support = bulkhead::support;
-
-namespace {
-
-// Rewrites each record of a ledger, its sums kept right.
-void forge_ledger(const fs::path& ledger, const std::function<void(Json&)>& change) {
-  const std::string text = support::read_text(ledger);
-  std::string forged;
-  for (std::size_t at = 0; at < text.size();) {
-    const auto end = text.find('\n', at);
-    REQUIRE(end != std::string::npos);
-    const std::string line = text.substr(at, end - at);
-    Json record = Json::parse(line.substr(9));
-    REQUIRE(ledger_line(record.dump()) == line + "\n");  // the forgery is as good as the original
-    change(record);
-    forged += ledger_line(record.dump());
-    at = end + 1;
-  }
-  support::write_text(ledger, forged);
-}
-
-}  // namespace
 
 TEST_CASE("F12: a ledger whose leader's pid now belongs to another process: it is not touched") {
   const HostUnderTest host;
@@ -46,6 +29,50 @@ TEST_CASE("F12: a ledger whose leader's pid now belongs to another process: it i
   CHECK(host.reaches("fw", "stopped"));
   CHECK(support::alive(innocent.pid()));
   host.start("fw");
+}
+
+namespace {
+
+// A VM that was stopped, with a ledger that says that it was not, and everybody it names has a successor.
+void successors_live(bool in_the_same_tick) {
+  CAPTURE(in_the_same_tick);
+  const HostUnderTest host;
+  host.run_vm(host.process("p", {"say", "ready"}));
+  host.ok({"stop", "--force", "p"});
+  host.ok({"host", "stop"});
+  const fs::path ledger = host.vm_directory("p") / "ledger.jsonl";
+  std::vector<std::unique_ptr<support::Canary>> canaries;
+  forge_ledger(ledger, [&](Json& record) {
+    if (record.at("type") == "end" || record.at("type") == "exited") record = nullptr;
+    if (!record.contains("identity")) return;
+    const std::int64_t pid = record["identity"]["pid"];
+    const auto mark = host.folder() / ("canary-" + std::to_string(pid));
+    canaries.push_back(std::make_unique<support::Canary>(pid, TEST_CHILD, mark));
+    if (in_the_same_tick) record["identity"]["start_time"] = support::start_time_of(pid);
+  });
+  REQUIRE(canaries.size() >= 2);  // the agent's, the leader's, and that of a pid namespace's init
+  CHECK(host.reaches("p", "stopped"));
+  CHECK(host.ok({"stop", "--force", "p"}).at("outcome") == "stopped");
+  for (const auto& canary : canaries) CHECK(canary->lives());
+  host.start("p");
+  host.ok({"stop", "--force", "p"});
+  for (const auto& canary : canaries) CHECK(canary->lives());
+}
+
+}  // namespace
+
+TEST_CASE("F12: whoever gets the pids that a ledger names is not touched by the next daemon, nor by a forced stop") {
+  if (support::Cage::inside()) {
+    successors_live(GENERATE(false, true));
+    return;
+  }
+  if (const std::string why = support::Cage::obstacle(); !why.empty()) SKIP_BECAUSE(why);
+  if (::geteuid() != 0 && one_containment() == "cgroup") {
+    SKIP_BECAUSE("who is not root chooses pids in a user namespace only, in which he may not use his cgroups");
+  }
+  const Finished finished = support::Cage::run_this_case();
+  INFO(finished.out << finished.err);
+  CHECK(finished.code == 0);
 }
 
 TEST_CASE("F13: pids in a ledger that may never be signalled reach nobody") {
@@ -142,4 +169,42 @@ TEST_CASE("C12: a ledger that is damaged makes the VM lost, with the reason, and
   support::write_text(ledger, whole);
   CHECK(host.state("fw") == "running");
   CHECK(host.leader("fw") == pid);
+}
+
+TEST_CASE("I3, C03: a run whose lock somebody holds is not reported as stopped") {
+  const HostUnderTest host;
+  host.run_vm(host.process("p", {"deaf", "say", "ready"}));
+  const auto leader = host.leader("p");
+  const auto agent = host.agent("p");
+  kill_hard(host.daemon());
+  kill_hard(agent);
+  kill_hard(leader);
+  // As a process would that is known by nothing else.
+  const int held = ::open((host.vm_directory("p") / "run.lock").c_str(), O_RDWR | O_CLOEXEC);
+  REQUIRE(eventually([&] { return ::flock(held, LOCK_EX | LOCK_NB) == 0; }));
+  CHECK(host.reaches("p", "stuck"));
+  CHECK(contains(host.info("p").at("why"), "somebody holds the run's lock"));
+  ::close(held);
+  CHECK(host.ok({"stop", "--force", "p"}).at("outcome") == "stopped");
+}
+
+TEST_CASE("I2, C03: a daemon in another pid namespace neither ends a VM nor calls it stopped") {
+  if (::geteuid() != 0) SKIP_BECAUSE("only root can start a program in another pid namespace here");
+  const HostUnderTest host;
+  host.run_vm(host.process("p", {"deaf", "say", "ready"}));
+  const auto leader = host.leader("p");
+  const auto agent = host.agent("p");
+  const auto files = host.sockets_and_folders();
+  kill_hard(host.daemon());
+  const std::string script = "bulkhead info p --json; bulkhead stop --force p; bulkhead host stop >&2";
+  const Words words{"--pid", "--fork", "--mount-proc", "/bin/sh", "-c", script};
+  const Finished elsewhere = support::run(host.command("/usr/bin/unshare", words));
+  INFO(elsewhere.out << elsewhere.err);
+  CHECK(Json::parse(elsewhere.out).at("state") == "lost");
+  CHECK(contains(elsewhere.err, "another pid namespace"));
+  CHECK(support::alive(leader));
+  CHECK(support::alive(agent));
+  CHECK(host.sockets_and_folders() == files);
+  CHECK(host.state("p") == "running");
+  CHECK(host.leader("p") == leader);
 }

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdlib>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "e2e/neighbour.hpp"
@@ -151,6 +152,7 @@ TEST_CASE("F09: a process that its user may not kill leaves the VM stuck until i
   if (run_elsewhere(Containment::process_group)) SKIP_BECAUSE("it is about process-group, and run there");
   const HostUnderTest host(Containment::process_group);
   const fs::path end = host.folder() / "end";
+  REQUIRE(::mkfifo(end.c_str(), S_IRUSR | S_IWUSR) == 0);
   Json spec = host.process("p", {"become-root", "say", "ready", "until", end.string()});
   spec["options"]["program"] = program;
   host.run_vm(spec);
@@ -164,7 +166,7 @@ TEST_CASE("F09: a process that its user may not kill leaves the VM stuck until i
   CHECK(host.state("p") == "stuck");
   CHECK(support::locked(host.vm_directory("p") / "run.lock"));
   CHECK(host.failing(1, {"start", "p"}).at("code") == "busy");
-  support::write_text(end, "");
+  support::write_text(end, "");  // opens it, which is enough
   REQUIRE(eventually([&] { return !support::alive(pid); }));
   CHECK(host.ok({"stop", "--force", "p"}).at("outcome") == "stopped");
   is_gone(host, run);

@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "contain/containment.hpp"
 #include "os/born.hpp"
+#include "os/file.hpp"
 
 using namespace bulkhead;
 using namespace bulkhead::support;
@@ -129,6 +131,94 @@ TEST_CASE("a sweep ends members that only their cgroup betrays, in groups below 
   CHECK_FALSE(place.populated());
   CHECK(place.group().remove());
   CHECK(alive(bystander.identity().pid));
+}
+
+namespace {
+
+bool sweep_ends(const Place& place, const os::Process& leader) {
+  const contain::Known known{.run = RunId::random(), .cgroup = place.path().string()};
+  const auto swept = contain::sweep(known, in_good_time());
+  INFO(swept.obstacle);
+  CHECK(swept.survivors.empty());
+  CHECK_FALSE(place.populated());
+  CHECK(contain::members(known).has_value());
+  return !alive(leader.identity().pid);
+}
+
+// Each in the one before, with names as long as they may be: from the second ten on, no path is short enough.
+void nest(const fs::path& path, int levels) {
+  const std::string name(200, 'd');
+  os::UniqueHandle at(::open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  for (int level = 0; level < levels; ++level) {
+    REQUIRE(::mkdirat(static_cast<int>(at.get()), name.c_str(), S_IRWXU) == 0);
+    at = os::UniqueHandle(::openat(static_cast<int>(at.get()), name.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    REQUIRE(at);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("F06: a cgroup in which a member made a threaded one, whose processes are not told, is ended and removed") {
+  const Place place;
+  if (!place) return;
+  const Nursery nursery;
+  const os::Process leader = place.start(nursery, {"deaf", "say", "ready"});
+  fs::create_directory(place.path() / "below");
+  write_text(place.path() / "below" / "cgroup.type", "threaded");
+  write_text(place.path() / "below" / "cgroup.threads", std::to_string(leader.identity().pid));
+  REQUIRE_FALSE(os::read_file(place.path() / "below" / "cgroup.procs"));
+  const auto pids = contain::Cgroup(place.path() / "below").pids();
+  REQUIRE(pids);
+  CHECK(*pids == std::vector{leader.identity().pid});
+  CHECK(sweep_ends(place, leader));
+  CHECK(place.group().remove());
+  CHECK_FALSE(fs::exists(place.path()));
+}
+
+TEST_CASE("F06: cgroups nested deeper than a path can be long are looked into, ended and removed") {
+  const Place place;
+  if (!place) return;
+  const Nursery nursery;
+  const os::Process leader = place.start(nursery, {"deaf", "say", "ready"});
+  nest(place.path(), 40);
+  CHECK(place.group().pids() == std::vector{leader.identity().pid});
+  CHECK(sweep_ends(place, leader));
+  CHECK(place.group().remove());
+  CHECK_FALSE(fs::exists(place.path()));
+}
+
+TEST_CASE("F06: who is in a cgroup that cannot be looked into is ended all the same") {
+  const Place place;
+  if (!place) return;
+  const Nursery nursery;
+  const os::Process leader = place.start(nursery, {"deaf", "say", "ready"});
+  nest(place.path(), 300);
+  REQUIRE_FALSE(place.group().pids());
+  CHECK(sweep_ends(place, leader));
+  CHECK_FALSE(place.group().remove());
+  const std::string first = (place.path() / std::string(200, 'd')).string();
+  for (int level = 300; level > 0; --level) {
+    os::UniqueHandle at(::open(first.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    for (int down = 2; down < level; ++down) {
+      at = os::UniqueHandle(::openat(static_cast<int>(at.get()), std::string(200, 'd').c_str(), O_PATH | O_CLOEXEC));
+    }
+    if (level > 1) CHECK(::unlinkat(static_cast<int>(at.get()), std::string(200, 'd').c_str(), AT_REMOVEDIR) == 0);
+  }
+}
+
+TEST_CASE("F06: a member that takes the permissions of its cgroup away is ended") {
+  const Place place;
+  if (!place) return;
+  const Nursery nursery;
+  const os::Process leader = place.start(nursery, {"deaf", "say", "ready"});
+  fs::create_directory(place.path() / "below");
+  for (const char* entry : {"below", "cgroup.procs", "cgroup.kill", "cgroup.events", "cgroup.type", "."}) {
+    fs::permissions(place.path() / entry, fs::perms::none);
+  }
+  const contain::Known known{.run = RunId::random(), .cgroup = place.path().string()};
+  CHECK(contain::sweep(known, in_good_time()).survivors.empty());
+  CHECK_FALSE(alive(leader.identity().pid));
+  CHECK(place.group().remove());
 }
 
 TEST_CASE("F07: a storm in a cgroup is ended") {

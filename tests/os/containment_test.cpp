@@ -119,6 +119,19 @@ TEST_CASE("a leader whose first thread has ended is a member and is ended") {
   CHECK_FALSE(alive(leader.identity().pid));
 }
 
+TEST_CASE("a recorded process is a member, also when an earlier one had its pid in the same tick") {
+  Run run;
+  const os::Process leader = run.start({"say", "ready"});
+  if (leader.identity().serial == 0) return;
+  os::Identity earlier = leader.identity();
+  earlier.serial ^= 1U;
+  const contain::Known known{.run = RunId::random(), .recorded = {earlier, leader.identity()}};
+  const auto members = contain::members(known);
+  REQUIRE(members);
+  CHECK(ways(*members) == std::vector<std::string>{"ledger"});
+  CHECK(sweep(known).survivors.empty());
+}
+
 TEST_CASE("F08: the children of a dead leader are found and ended") {
   Run run;
   const os::Process leader = run.start({"fork", "3", "say", "ready", "exit", "0"});

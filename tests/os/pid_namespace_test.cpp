@@ -6,6 +6,8 @@
 
 #include "contain/containment.hpp"
 #include "os/born.hpp"
+#include "os/process_table.hpp"
+#include "support/unkillable.hpp"
 
 using namespace bulkhead;
 using namespace bulkhead::support;
@@ -109,6 +111,37 @@ TEST_CASE("F06: nothing leaves its namespace, whatever it closes, clears or ends
   CHECK(empty(place.known()));
   CHECK(census(nursery.mark()).empty());
   for (const contain::Member& member : *members) CHECK_FALSE(alive(member.identity.pid));
+}
+
+TEST_CASE("F06: who made a namespace of its own inside is waited for, also when only its init is known") {
+  const Nursery nursery;
+  const Place place(nursery);
+  if (!place) return;
+  const os::Process leader = place.start({"deaf", "nested-namespace", "say", "ready"});
+  std::int64_t nested = 0;
+  const auto is_nested = [&](const Seen& seen) {
+    return seen.pid != leader.identity().pid && seen.pid != place.init().identity().pid && seen.state == 'S';
+  };
+  REQUIRE(eventually([&] {
+    for (const Seen& seen : children_of(::getpid())) {
+      if (is_nested(seen)) nested = seen.pid;
+    }
+    const auto mark = os::environment_value(nested, "TEST_MARK");
+    return nested != 0 && mark && !*mark;
+  }));
+  REQUIRE(os::PidNamespace::id_of(nested) != os::PidNamespace::id_of(leader.identity().pid));
+  const auto members = contain::members(place.known());
+  REQUIRE(members);
+  CHECK(members->size() == 3);
+  HeldAtExit held(nested);
+  const auto swept = contain::sweep(place.known(), Clock::now() + milliseconds{300});
+  CHECK(alive(nested));
+  CHECK_FALSE(empty(place.known()));
+  REQUIRE(swept.survivors.size() == 1);
+  CHECK(swept.survivors.front().identity.pid == nested);
+  held.let_go();
+  CHECK(contain::sweep(place.known(), in_good_time()).survivors.empty());
+  CHECK_FALSE(alive(nested));
 }
 
 TEST_CASE("a member whose first thread has ended dies with its namespace") {

@@ -10,12 +10,12 @@
 //   leaderless-crowd N  the same as crowd, and the first thread of each has ended
 //   phoenix         two that left as daemonise does: when one dies, the other starts it again
 //   storm N SECONDS N lines of processes, each process starts the next after 1 ms and exits; ends by itself
-//   comet N SECONDS PATH  a daemonised storm, each process in its own session; each adds a byte to PATH
+//   comet N SECONDS PATH  a storm that left, each process in its own session; each adds a byte to PATH
 //   close-fds       closes all descriptors
 //   mover           goes to the top of the cgroup v2 hierarchy
 //   become-root     takes the user of its setuid file for good
 //   listen PATH     binds a Unix socket
-//   until PATH      waits for the file and exits
+//   until FIFO      waits until somebody opens it for writing, and exits
 //   end-first-thread  the first thread ends, another lives
 //   name NAME       the short name that the kernel shows
 //   args            one line for each of the arguments that follow, and the end of the list
@@ -32,11 +32,13 @@
 #include <functional>
 #include <map>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <sstream>
 #include <string>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <thread>
@@ -87,6 +89,18 @@ void start_daemon(const std::function<void()>& then) {
   while (::read(ready[0], &ignored, 1) > 0) continue;
   ::close(ready[0]);
   ::waitpid(between, nullptr, 0);
+}
+
+// As a child of our parent, in a pid namespace of its own, and with no environment.
+void start_in_own_namespace() {
+  if (::unshare(CLONE_NEWPID) != 0 && ::unshare(CLONE_NEWUSER | CLONE_NEWPID) != 0) ::_exit(96);
+  if (::syscall(SYS_clone, CLONE_PARENT | SIGCHLD, nullptr, nullptr, nullptr, nullptr) != 0) return;
+  close_everything();
+  char program[] = "/proc/self/exe";
+  char* const arguments[] = {program, nullptr};
+  char* const nothing[] = {nullptr};
+  ::execve(program, arguments, nothing);
+  ::_exit(96);
 }
 
 void start_lines(int lines, int seconds, const std::function<void()>& each) {
@@ -171,10 +185,7 @@ void listen_on(const std::string& path) {
   if (::listen(socket, 1) != 0) fail("listen");
 }
 
-void exit_when_there(const std::string& path) {
-  while (::access(path.c_str(), F_OK) != 0) std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  std::exit(0);
-}
+void exit_when_opened(const std::string& fifo) { std::exit(::open(fifo.c_str(), O_RDONLY) < 0 ? 97 : 0); }
 
 void say(const std::string& line) {
   std::puts(line.c_str());
@@ -232,6 +243,7 @@ class Actions {
            ::execve(program, arguments, nothing);
          });
        }},
+      {"nested-namespace", start_in_own_namespace},
       {"storm",
        [this] {
          const int lines = number();
@@ -253,7 +265,7 @@ class Actions {
          if (::setreuid(0, 0) != 0) fail("setreuid");
        }},
       {"listen", [this] { listen_on(next()); }},
-      {"until", [this] { exit_when_there(next()); }},
+      {"until", [this] { exit_when_opened(next()); }},
       {"end-first-thread", end_first_thread},
       {"name", [this] { ::prctl(PR_SET_NAME, next().c_str()); }},
       {"args",

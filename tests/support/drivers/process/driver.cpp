@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <thread>
+#include <unistd.h>
 
 namespace {
 
@@ -74,6 +75,10 @@ class ProcessDriver final : public bulkhead::Driver {
     const json spec{{"role", "leader"}, {"argv", argv}, {"stdout", log}, {"stderr", log}};
     leader_ = host().spawn(op, spec.dump());
     if (options_.contains("helper")) start_helper(op, log);
+    if (options_.value("on_start", "ok") == "fork" && ::fork() == 0) {
+      ::setsid();
+      for (;;) ::pause();
+    }
     misbehave(options_.value("on_start", "ok"));
     op.reply(json{{"console", {{"log", log}}}}.dump());
   }
