@@ -122,6 +122,7 @@ Task<Result<Json>> Agent::dispatch(api::Request request) {
   if (request.method != "POST")
     co_return fail(Code::not_found, request.method + " " + request.path + ": no such resource");
   if (request.path == "/v1/start") co_return co_await start(deadline);
+  if (request.path == "/v1/recover") co_return co_await recover(deadline);
   if (request.path == "/v1/ask") co_return co_await call_driver(driver::Operation::stop, Json::object(), deadline);
   if (request.path == "/v1/force") co_return co_await force(deadline);
   if (request.path == "/v1/prove") co_return co_await prove(deadline);
@@ -203,6 +204,36 @@ Task<Result<Json>> Agent::start(Deadline deadline) {
   co_return co_await driver_thread_.run(std::move(name), std::move(work), deadline);
 }
 
+Task<Result<Json>> Agent::recover(Deadline deadline) {
+  if (took_over_ || children_.leader() != 0)
+    co_return fail(Code::invalid, "take over the VM: this agent has one already");
+  CO_TRY(const store::LedgerView view, store::Ledger::read(paths_.ledger));
+  CO_TRY(const std::vector<std::uint64_t> living, children_.adopt(view));
+  took_over_ = true;
+  for (const std::uint64_t child : living) scope_.spawn("watch child", watch_adopted(child));
+  Json state = view.driver_state;
+  const std::uint64_t leader = children_.leader();
+  DriverThread::Work work = [this, state = std::move(state),
+                             leader](const std::shared_ptr<driver::OperationControl>& control) -> Result<Json> {
+    CHECKED(load_driver());
+    TRY(const store::VmSpec spec, store::parse_spec(beginning_.spec, paths_.directory));
+    CHECKED(instance_->call(driver::Operation::open, store::driver_arguments(spec), control));
+    const Json arguments{{"leader", leader}, {"state", state}};
+    return instance_->call(driver::Operation::recover, arguments, control);
+  };
+  std::string name = "recover";
+  co_return co_await driver_thread_.run(std::move(name), std::move(work), deadline);
+}
+
+Task<void> Agent::watch_adopted(std::uint64_t child) {
+  auto exited = co_await children_.process(child).exit(context_.get_executor());
+  if (!exited) {
+    log_.error(exited.error().what);
+    co_return;
+  }
+  children_.lost(child);
+}
+
 Task<Result<Json>> Agent::force(Deadline deadline) {
   failpoint("force");
   // First the seal: what is killed must not be started again by a start that still runs.
@@ -246,6 +277,7 @@ Task<Result<Json>> Agent::prove(Deadline deadline) {
   Json json = Json::object();
   json["members"] = members_json(*members);
   json["children"] = os::children() == os::Children::none ? "none" : "some";
+  json["took_over"] = took_over_;
   if (!driver_thread_.running() && instance_) {  // in this order: a call that runs may be making it
     const Deadline until = std::min(deadline, Clock::now() + inspect_time);
     auto inspected = co_await call_driver(driver::Operation::inspect, Json::object(), until);

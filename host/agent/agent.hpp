@@ -41,6 +41,7 @@ class EventRate {
 // One run of one VM: loads its driver, serves the daemon's requests, holds the VM's processes.
 //
 //   POST /v1/start    {timeout_ms}  load, open, validate and start; the driver's reply
+//   POST /v1/recover  {timeout_ms}  the same for a VM that runs, in an agent that takes over from a dead one
 //   POST /v1/ask      {timeout_ms}  the driver's graceful stop
 //   POST /v1/force    {timeout_ms}  end every process of the run, whatever the driver thread is doing
 //   POST /v1/prove    {timeout_ms}  who is left, and what the driver says
@@ -71,6 +72,7 @@ class Agent final : public driver::Services {
   Task<api::Response> handle(api::Request request);
   Task<Result<Json>> dispatch(api::Request request);
   Task<Result<Json>> start(Deadline deadline);
+  Task<Result<Json>> recover(Deadline deadline);
   Task<Result<Json>> force(Deadline deadline);
   Task<Result<Json>> prove(Deadline deadline);
   Task<Result<Json>> call_driver(driver::Operation operation, Json arguments, Deadline deadline);
@@ -79,6 +81,7 @@ class Agent final : public driver::Services {
   void note_exits();
   Task<void> watch_children();
   bool needed() const;
+  Task<void> watch_adopted(std::uint64_t child);
   Task<void> watch_idleness();
   void exit_soon();
   Task<void> leave();
@@ -98,6 +101,7 @@ class Agent final : public driver::Services {
   std::unique_ptr<driver::Instance> instance_;  // the driver thread's, once loaded
   std::vector<os::FileLock> locks_;             // the driver thread's
   EventRate emitted_;
+  bool took_over_ = false;       // the VM's processes are not our descendants
   std::size_t saved_bytes_ = 0;  // the driver thread's
   Clock::time_point last_request_ = Clock::now();
   bool exiting_ = false;

@@ -95,7 +95,7 @@ Result<std::uint64_t> Children::spawn(const Json& spec) {
 // In the ledger before its first instruction, and inside what contains it.
 Result<os::Process> Children::start(os::Spawn spawn, store::Role role) {
   spawn.env[contain::run_variable] = run_.str();
-  spawn.inherit.push_back(run_lock_.get());
+  if (run_lock_) spawn.inherit.push_back(run_lock_.get());
   os::UniqueHandle entrance;
   if (!place_.cgroup.empty()) {
     TRY(entrance, contain::Cgroup(place_.cgroup).entrance());
@@ -119,6 +119,44 @@ Result<void> Children::make_namespace() {
   }
   TRY(namespace_, os::PidNamespace::of(init_->identity().pid));
   return {};
+}
+
+Result<std::vector<std::uint64_t>> Children::adopt(const store::LedgerView& view) {
+  const std::lock_guard lock(mutex_);
+  std::vector<std::uint64_t> living;
+  for (const store::RecordedProcess& recorded : view.processes) {
+    if (recorded.role == store::Role::agent) continue;
+    auto process = os::Process::open(recorded.identity);
+    if (!process && process.error().code == Code::gone) continue;
+    if (!process) return std::unexpected(process.error());
+    if (recorded.role == store::Role::init) {
+      TRY(namespace_, os::PidNamespace::of(recorded.identity.pid));
+      init_ = *std::move(process);
+      continue;
+    }
+    children_.emplace(++last_id_, Child{.role = recorded.role, .process = *std::move(process), .exit = {}});
+    living.push_back(last_id_);
+  }
+  return living;
+}
+
+const os::Process& Children::process(std::uint64_t child) const {
+  const std::lock_guard lock(mutex_);
+  return children_.at(child).process;  // map nodes stay where they are, and none is ever removed
+}
+
+void Children::lost(std::uint64_t child) {
+  const std::lock_guard lock(mutex_);
+  children_.at(child).exit = driver::Services::Exit{};
+  exited_.notify_all();
+}
+
+std::uint64_t Children::leader() const {
+  const std::lock_guard lock(mutex_);
+  for (const auto& [id, child] : children_) {
+    if (child.role == store::Role::leader && !child.exit) return id;
+  }
+  return 0;
 }
 
 Result<driver::Services::Exit> Children::wait(std::uint64_t id, milliseconds limit) {

@@ -27,9 +27,17 @@ class Children {
     std::string init_program{};  // of the pid namespace that every child is born in; empty: none
   };
   // run_lock: the handle of the VM's lock, which every child inherits: the lock lives as long as anything of the run
-  // does.
+  // does. Nothing in an agent that took over: those that live hold it.
   Children(RunId run, SharedLedger& ledger, os::UniqueHandle run_lock, Place place)
       : run_(std::move(run)), ledger_(ledger), run_lock_(std::move(run_lock)), place_(std::move(place)) {}
+
+  // What an earlier agent of this run started and what of it still lives; once, before anything is started. The kernel
+  // tells us neither that those exited nor how: whoever watches them calls lost().
+  Result<std::vector<std::uint64_t>> adopt(const store::LedgerView& view);
+  const os::Process& process(std::uint64_t child) const;
+  void lost(std::uint64_t child);
+  // How the driver knows the leader that runs; 0: none.
+  std::uint64_t leader() const;
 
   // spec: see bulkhead_host.spawn. cancelled: sealed. busy: there is a leader already.
   Result<std::uint64_t> spawn(const Json& spec);

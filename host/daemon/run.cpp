@@ -19,6 +19,12 @@ std::filesystem::path run_directory(const Surroundings& surroundings, const RunI
   return surroundings.runtime_directory / run.str().substr(0, 8);
 }
 
+Json timeout_body(Deadline deadline) {
+  Json body = Json::object();
+  body["timeout_ms"] = remaining(deadline, Clock::now()).count();
+  return body;
+}
+
 constexpr milliseconds answer_slack{1'500};  // outer time-outs exceed inner ones
 
 }  // namespace
@@ -98,13 +104,18 @@ Result<void> Run::start_agent() {
   CHECKED(ledger_->append(store::record::artifact({.kind = "temp_dir", .path = folder})));
   CHECKED(os::make_private_directory(folder));
   CHECKED(ledger_->append(store::record::artifact({.kind = "unix_socket", .path = socket().string()})));
-  TRY(const os::UniqueHandle listener, os::listen_on(socket()));
   CHECKED(os::make_private_directory(paths_.driver_directory));
   if (!beginning_.cgroup.empty()) {
     CHECKED(ledger_->append(store::record::artifact({.kind = "cgroup", .path = beginning_.cgroup})));
     CHECKED(contain::Cgroup(beginning_.cgroup).create());
   }
 
+  return launch_agent();
+}
+
+// Under the lock and with the ledger open; it has both afterwards.
+Result<void> Run::launch_agent() {
+  TRY(const os::UniqueHandle listener, os::listen_on(socket()));
   os::Spawn spawn;
   spawn.argv = {surroundings_.agent_program.string(),
                 beginning_.vm,
@@ -114,10 +125,13 @@ Result<void> Run::start_agent() {
                 beginning_.run.str(),
                 "--socket",
                 std::to_string(listener.get()),
-                "--lock",
-                std::to_string(lock_->handle()),
                 "--log-level",
                 std::string(name(surroundings_.log.level()))};
+  spawn.inherit = {listener.get()};
+  if (lock_) {
+    spawn.argv.insert(spawn.argv.end(), {"--lock", std::to_string(lock_->handle())});
+    spawn.inherit.push_back(lock_->handle());
+  }
   for (const char* key :
        {"PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TMPDIR", "TZ", "XDG_RUNTIME_DIR", "ASAN_OPTIONS",
         "UBSAN_OPTIONS", "TSAN_OPTIONS", failpoint_variable, failpoint_mark_variable}) {
@@ -127,7 +141,6 @@ Result<void> Run::start_agent() {
   spawn.env[contain::run_variable] = beginning_.run.str();
   spawn.err = {.to = os::Output::To::file, .path = paths_.agent_log.string()};
   spawn.out = spawn.err;
-  spawn.inherit = {listener.get(), lock_->handle()};
   spawn.place = os::Spawn::Place::own_session;
   CHECKED(ledger_->append(store::record::intent(store::Role::agent, spawn.argv[0])));
   TRY(agent_, os::spawn(spawn, [&](const os::Identity& identity) {
@@ -136,6 +149,16 @@ Result<void> Run::start_agent() {
   lock_.reset();
   ledger_.reset();
   return {};
+}
+
+Task<Result<Json>> Run::replace_agent(Deadline deadline) {
+  if (agent_alive()) co_return fail(Code::busy, "replace the agent: it is alive");
+  CO_TRY(ledger_, store::Ledger::open(paths_.ledger));
+  if (auto launched = launch_agent(); !launched) {
+    ledger_.reset();
+    co_return std::unexpected(launched.error());
+  }
+  co_return co_await call("/v1/recover", timeout_body(deadline), deadline);
 }
 
 std::optional<os::Identity> Run::agent_identity() const {

@@ -27,6 +27,9 @@ class Run {
 
   // Starts the agent, which takes over the lock and the ledger.
   Result<void> start_agent();
+  // A new agent for a VM whose agent is dead: it goes on with the ledger, and takes over what lives. The driver's
+  // reply.
+  Task<Result<Json>> replace_agent(Deadline deadline);
   // True: the agent that the ledger names answers, for this run.
   Task<bool> agent_answers();
   bool agent_alive() const { return agent_ && !agent_->exited(); }
@@ -44,7 +47,7 @@ class Run {
   Result<void> kill_agent();
   Task<bool> agent_exited_by(Deadline until);
   // The kernel's word on the run's lock, which whatever was started has inherited: held means that somebody lives, here
-  // or in another pid namespace. Meaningless while the agent lives.
+  // or in another pid namespace. Meaningless while the agent lives that began the run: it holds it too.
   enum class Lock { free, held };
   Result<Lock> lock_state() const;
   // The VM's lock and ledger: the run is over.
@@ -64,6 +67,7 @@ class Run {
  private:
   Run(const Surroundings& surroundings, store::VmPaths paths, store::Beginning beginning,
       catalogue::KillSemantics kill);
+  Result<void> launch_agent();
   Error agent_death() const;
   std::filesystem::path socket() const;
 

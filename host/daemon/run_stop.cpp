@@ -169,6 +169,27 @@ void RunStop::end_init(const os::Identity& init) {
   if (!killed && killed.error().code != Code::gone) surroundings_.log.warning(killed.error().what);
 }
 
+Task<bool> RunStop::proved_by_quiet() {
+  const bool quiet = co_await stays_quiet();
+  if (!quiet) co_return false;
+  notes_.evidence.push_back(
+      evidence_line("twelve more looks in 240 ms",
+                    "nobody came or went; weaker than the kernel's word: who cleared his environment is not seen"));
+  co_return true;
+}
+
+// Without the agent that was born with it, whoever holds the run's lock is of the VM.
+bool RunStop::proved_by_lock() {
+  const auto lock = run_->lock_state();
+  if (!lock || *lock == Run::Lock::held) {
+    notes_.doubt = lock ? "nobody can be found, but somebody holds the run's lock: " + run_->paths().run_lock.string()
+                        : lock.error().what;
+    return false;
+  }
+  notes_.evidence.push_back(evidence_line("kernel, of the run's lock", "nobody holds it"));
+  return true;
+}
+
 Task<bool> RunStop::prove_once(Deadline until) {
   notes_.evidence = Json::array();
   notes_.survivors.clear();
@@ -203,21 +224,9 @@ Task<bool> RunStop::prove_once(Deadline until) {
       co_return false;
     }
   }
-  if (!run_->agent_alive() && !*verdict) {
-    const bool quiet = co_await stays_quiet();
-    if (!quiet) co_return false;
-    notes_.evidence.push_back(
-        evidence_line("twelve more looks in 240 ms",
-                      "nobody came or went; weaker than the kernel's word: who cleared his environment is not seen"));
-  }
   if (!run_->agent_alive()) {
-    const auto lock = run_->lock_state();
-    if (!lock || *lock == Run::Lock::held) {
-      notes_.doubt = lock ? "nobody can be found, but somebody holds the run's lock: " + run_->paths().run_lock.string()
-                          : lock.error().what;
-      co_return false;
-    }
-    notes_.evidence.push_back(evidence_line("kernel, of the run's lock", "nobody holds it"));
+    if (!*verdict && !co_await proved_by_quiet()) co_return false;
+    if (!proved_by_lock()) co_return false;
     notes_.evidence.push_back(evidence_line("agent", "dead, by its identity"));
     co_return true;
   }
@@ -226,12 +235,17 @@ Task<bool> RunStop::prove_once(Deadline until) {
     notes_.doubt = "the agent cannot prove it: " + proved.error().what;
     co_return false;
   }
+  const bool took_over = on(flag_or(*proved, "took_over", Flag::off));
   const bool childless = string_or(*proved, "children") == "none";
   if (!childless || !proved->value("members", Json::array()).empty()) {
     notes_.doubt = "the agent still has children";
     co_return false;
   }
-  notes_.evidence.push_back(evidence_line("kernel, asked by the agent as subreaper", "no child is left (ECHILD)"));
+  if (!took_over) {
+    notes_.evidence.push_back(evidence_line("kernel, asked by the agent as subreaper", "no child is left (ECHILD)"));
+  } else if (!proved_by_lock() || (!*verdict && !co_await proved_by_quiet())) {
+    co_return false;
+  }
   const Json inspected = proved->value("inspect", Json::object());
   const std::string state = string_or(inspected, "state", "not asked");
   if (state == "running") {

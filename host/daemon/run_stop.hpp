@@ -37,6 +37,8 @@ class RunStop final : public stop::Target, public std::enable_shared_from_this<R
   Task<bool> prove_once(Deadline until);
   Task<bool> stays_quiet();
   void end_init(const os::Identity& init);
+  Task<bool> proved_by_quiet();
+  bool proved_by_lock();
   Task<void> dismiss_agent(Deadline until);
   // An error: some are left, or their end cannot be written down.
   Result<void> remove_artifacts();

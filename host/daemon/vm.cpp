@@ -103,8 +103,12 @@ Json Vm::last_stop_on_disk() const {
 // From now on, whatever ends of the run is noticed.
 void Vm::watch(const std::shared_ptr<Run>& run) {
   surroundings_.scope.spawn("leader of " + name().str(), watch_leader(run));
+  watch_agent_of(run);
+}
+
+void Vm::watch_agent_of(const std::shared_ptr<Run>& run) {
   if (!run->agent_alive()) {
-    warnings_.push_back("its agent is dead: it runs on, but can only be stopped by force");
+    surroundings_.scope.spawn("agent of " + name().str(), replace_agent(run));
     return;
   }
   surroundings_.scope.spawn("agent of " + name().str(), watch_agent(run));
@@ -164,6 +168,7 @@ Task<Result<Json>> Vm::start(Deadline deadline) {
   guest_shut_down_ = false;
   asked_ = false;
   last_event_ = 0;
+  agents_replaced_ = 0;
   started_ = Json::object();
   enter(State::starting);
   auto started = co_await start_run(run_, deadline);
@@ -285,6 +290,10 @@ Task<Result<Json>> Vm::stop(StopRequest request) {
     co_return fail(Code::foreign, "stop '" + name().str() + "': it is lost: " + why_,
                    "look at what is there before anything is ended: bulkhead info " + name().str());
   }
+  // A guest can only be asked through an agent. Whoever wants force need not wait.
+  while (replacing_agent_ && !climber_ && request.how == StopRequest::How::gracefully) {
+    co_await changed_.wait(Deadline::max());
+  }
   if (!run_) {
     if (state_ == State::failed) enter(State::stopped);
     Json already = Json::object();
@@ -319,10 +328,40 @@ Task<void> Vm::watch_agent(std::shared_ptr<Run> run) {
   const bool survives = run->kill().declared.on_agent_death == BULKHEAD_AGENT_DEATH_VM_SURVIVES;
   if (survives) {
     // Whether the VM is alive is the leader's watch to tell.
-    warnings_.push_back("its agent died: it runs on, but can only be stopped by force");
+    co_await replace_agent(run);
     co_return;
   }
   begin_stop({.how = StopRequest::How::forced}, {.why = "its agent died, and the VM with it", .unexpected = true});
+}
+
+// A VM that outlived its agent gets a new one. Whatever comes of it, the VM runs on.
+Task<void> Vm::replace_agent(std::shared_ptr<Run> run) {
+  const auto self = shared_from_this();
+  constexpr int most = 3;
+  constexpr milliseconds patience{20'000};
+  const std::string only_by_force = "its agent died: it runs on, but can only be stopped by force";
+  if (run->kill().declared.recover != BULKHEAD_RECOVER_FULL) {
+    warnings_.push_back(only_by_force);
+    co_return;
+  }
+  if (agents_replaced_++ == most) {
+    warnings_.push_back(only_by_force + ", since " + std::to_string(most) + " agents after it died too");
+    co_return;
+  }
+  replacing_agent_ = true;
+  auto taken_over = co_await run->replace_agent(Clock::now() + patience);
+  replacing_agent_ = false;
+  changed_.notify();
+  if (run_ != run || climber_ || state_ != State::running) co_return;
+  last_event_ = 0;  // of the new agent
+  if (taken_over) {
+    surroundings_.log.info("'" + name().str() + "' has a new agent");
+    warnings_.push_back("its agent died; a new one has taken over");
+  } else if (taken_over.error().code != Code::gone) {
+    surroundings_.log.error("take over '" + name().str() + "': " + taken_over.error().what);
+    warnings_.push_back(only_by_force + ": " + taken_over.error().what);
+  }
+  watch_agent_of(run);
 }
 
 // By the process itself, whatever the agent does or does not say.

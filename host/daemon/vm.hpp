@@ -54,10 +54,12 @@ class Vm : public std::enable_shared_from_this<Vm> {
   void begin_stop(const StopRequest& request, StopReason reason);
   Task<void> climb(std::shared_ptr<RunStop> work, std::shared_ptr<stop::Climber> climber, StopReason reason);
   Task<void> watch_agent(std::shared_ptr<Run> run);
+  Task<void> replace_agent(std::shared_ptr<Run> run);
   Task<void> watch_events(std::shared_ptr<Run> run);
   Task<bool> take_events(std::shared_ptr<Run> run, milliseconds wait);
   Task<void> watch_leader(std::shared_ptr<Run> run);
   void watch(const std::shared_ptr<Run>& run);
+  void watch_agent_of(const std::shared_ptr<Run>& run);
   void on_event(const Json& event);
   static StopReason leader_ending(const store::RecordedProcess* leader);
   Json last_stop_on_disk() const;
@@ -73,6 +75,8 @@ class Vm : public std::enable_shared_from_this<Vm> {
   bool guest_shut_down_ = false;            // the guest said so in this run
   bool asked_ = false;                      // a client asked for this run's end
   std::uint64_t last_event_ = 0;            // of this run, taken from the agent
+  int agents_replaced_ = 0;                 // in this run, by this daemon
+  bool replacing_agent_ = false;            // a new one is taking over
   std::optional<Json> last_report_;
   std::vector<std::string> warnings_;  // of this run
   Json started_ = Json::object();      // what the driver said of this run

@@ -3,26 +3,125 @@
 using namespace bulkhead::e2e;
 namespace support = bulkhead::support;
 
-TEST_CASE("C01: a killed agent leaves its VM running and visible, and the VM can be stopped with proof") {
+namespace {
+
+bool has_a_new_agent(const HostUnderTest& host, const std::string& name, std::int64_t old) {
+  return eventually([&] {
+    const Json agent = host.info(name).at("run").at("agent");
+    return agent.at("alive") == true && agent.at("pid") != old;
+  });
+}
+
+bool warns(const HostUnderTest& host, const std::string& name, const std::string& part) {
+  return eventually([&] {
+    const Json info = host.info(name);
+    for (const Json& warning : info.at("warnings")) {
+      if (contains(warning, part)) return true;
+    }
+    return false;
+  });
+}
+
+}  // namespace
+
+TEST_CASE("C01: a VM whose agent is killed gets a new one, is not rebooted, and obeys when asked to stop") {
   const HostUnderTest host;
   const Neighbour neighbour(host);
   host.run_vm(host.firmware("fw"));
   const std::string run = host.run_of("fw");
   const auto pid = host.leader("fw");
-  kill_hard(host.agent("fw"));
-  REQUIRE(eventually([&] { return host.info("fw").at("run").at("agent").at("alive") == false; }));
+  const auto agent = host.agent("fw");
+  kill_hard(agent);
+  REQUIRE(has_a_new_agent(host, "fw", agent));
+  CHECK(warns(host, "fw", "a new one has taken over"));
   CHECK(host.state("fw") == "running");
   CHECK(host.leader("fw") == pid);
+  CHECK(host.run_of("fw") == run);
   CHECK(support::alive(pid));
   neighbour.noticed_nothing();
 
   const Json report = host.ok({"stop", "fw"});
   CHECK(report.at("outcome") == "stopped");
+  CHECK(report.at("rung") == "ask");
   CHECK(report.at("evidence").size() >= 2);
   CHECK(host.members(run).empty());
   CHECK_FALSE(support::alive(pid));
   CHECK(support::occurrences(host.console("fw"), "BOOT") == 1);
   neighbour.noticed_nothing();
+}
+
+TEST_CASE("C01: a VM with a new agent is stopped by force, with proof") {
+  const HostUnderTest host;
+  host.run_vm(host.firmware("fw", "spin"));
+  const std::string run = host.run_of("fw");
+  const auto agent = host.agent("fw");
+  kill_hard(agent);
+  REQUIRE(has_a_new_agent(host, "fw", agent));
+  REQUIRE(warns(host, "fw", "a new one has taken over"));
+  const Json report = host.ok({"stop", "--force", "fw"});
+  CHECK(report.at("outcome") == "stopped");
+  CHECK(report.at("rung") == "force");
+  // The new agent is nobody's subreaper: its word that it has no child is no evidence.
+  for (const Json& line : report.at("evidence")) CHECK_FALSE(contains(line.at("says"), "ECHILD"));
+  CHECK(host.members(run).empty());
+}
+
+TEST_CASE("C01: a QEMU that dies after its agent was replaced is noticed, and the VM has failed") {
+  const HostUnderTest host;
+  host.run_vm(host.firmware("fw"));
+  const auto agent = host.agent("fw");
+  kill_hard(agent);
+  REQUIRE(has_a_new_agent(host, "fw", agent));
+  REQUIRE(warns(host, "fw", "a new one has taken over"));
+  kill_hard(host.leader("fw"));
+  CHECK(host.reaches("fw", "failed"));
+  host.start("fw");
+  CHECK(host.ok({"stop", "--force", "fw"}).at("outcome") == "stopped");
+}
+
+TEST_CASE("C01: agents that die one after the other are replaced only so often, and the VM can be stopped") {
+  const HostUnderTest host;
+  host.run_vm(host.firmware("fw"));
+  const auto pid = host.leader("fw");
+  for (int i = 0; i < 3; ++i) {
+    const auto agent = host.agent("fw");
+    kill_hard(agent);
+    REQUIRE(has_a_new_agent(host, "fw", agent));
+  }
+  kill_hard(host.agent("fw"));
+  CHECK(warns(host, "fw", "can only be stopped by force"));
+  CHECK(support::alive(pid));
+  CHECK(host.ok({"stop", "fw"}).at("rung") == "kill");
+  CHECK_FALSE(support::alive(pid));
+}
+
+TEST_CASE("C03: a VM whose agent was killed with the daemon gets a new agent from the next daemon") {
+  const HostUnderTest host;
+  host.run_vm(host.firmware("fw"));
+  const auto pid = host.leader("fw");
+  const auto agent = host.agent("fw");
+  const auto daemon = host.daemon();
+  kill_hard(daemon);
+  kill_hard(agent);
+  REQUIRE(has_a_new_agent(host, "fw", agent));
+  CHECK(host.leader("fw") == pid);
+  const Json report = host.ok({"stop", "fw"});
+  CHECK(report.at("rung") == "ask");
+  CHECK(support::occurrences(host.console("fw"), "BOOT") == 1);
+}
+
+TEST_CASE(
+    "C01: a driver that cannot recover leaves its VM running without an agent, and it can be stopped with proof") {
+  const HostUnderTest host;
+  host.run_vm(host.process("p", {"say", "ready"}));
+  const std::string run = host.run_of("p");
+  const auto pid = host.leader("p");
+  kill_hard(host.agent("p"));
+  REQUIRE(eventually([&] { return host.info("p").at("run").at("agent").at("alive") == false; }));
+  CHECK(warns(host, "p", "can only be stopped by force"));
+  CHECK(support::alive(pid));
+  CHECK(host.ok({"stop", "p"}).at("rung") == "kill");
+  CHECK(host.members(run).empty());
 }
 
 TEST_CASE("C01: an agent killed while the driver starts leaves nothing and a later start works") {
