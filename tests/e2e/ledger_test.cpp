@@ -5,31 +5,11 @@
 
 #include "e2e/ledger_line.hpp"
 #include "e2e/neighbour.hpp"
+#include "support/canary.hpp"
 
 using namespace bulkhead::e2e;
 namespace fs = std::filesystem;
 namespace support = bulkhead::support;
-
-namespace {
-
-// Rewrites each record of a ledger, its sums kept right.
-void forge_ledger(const fs::path& ledger, const std::function<void(Json&)>& change) {
-  const std::string text = support::read_text(ledger);
-  std::string forged;
-  for (std::size_t at = 0; at < text.size();) {
-    const auto end = text.find('\n', at);
-    REQUIRE(end != std::string::npos);
-    const std::string line = text.substr(at, end - at);
-    Json record = Json::parse(line.substr(9));
-    REQUIRE(ledger_line(record.dump()) == line + "\n");  // the forgery is as good as the original
-    change(record);
-    forged += ledger_line(record.dump());
-    at = end + 1;
-  }
-  support::write_text(ledger, forged);
-}
-
-}  // namespace
 
 TEST_CASE("F12: a ledger whose leader's pid now belongs to another process: it is not touched") {
   const HostUnderTest host;
@@ -49,6 +29,50 @@ TEST_CASE("F12: a ledger whose leader's pid now belongs to another process: it i
   CHECK(host.reaches("fw", "stopped"));
   CHECK(support::alive(innocent.pid()));
   host.start("fw");
+}
+
+namespace {
+
+// A VM that was stopped, with a ledger that says that it was not, and everybody it names has a successor.
+void successors_live(bool in_the_same_tick) {
+  CAPTURE(in_the_same_tick);
+  const HostUnderTest host;
+  host.run_vm(host.process("p", {"say", "ready"}));
+  host.ok({"stop", "--force", "p"});
+  host.ok({"host", "stop"});
+  const fs::path ledger = host.vm_directory("p") / "ledger.jsonl";
+  std::vector<std::unique_ptr<support::Canary>> canaries;
+  forge_ledger(ledger, [&](Json& record) {
+    if (record.at("type") == "end" || record.at("type") == "exited") record = nullptr;
+    if (!record.contains("identity")) return;
+    const std::int64_t pid = record["identity"]["pid"];
+    const auto mark = host.folder() / ("canary-" + std::to_string(pid));
+    canaries.push_back(std::make_unique<support::Canary>(pid, TEST_CHILD, mark));
+    if (in_the_same_tick) record["identity"]["start_time"] = support::start_time_of(pid);
+  });
+  REQUIRE(canaries.size() >= 2);  // the agent's, the leader's, and that of a pid namespace's init
+  CHECK(host.reaches("p", "stopped"));
+  CHECK(host.ok({"stop", "--force", "p"}).at("outcome") == "stopped");
+  for (const auto& canary : canaries) CHECK(canary->lives());
+  host.start("p");
+  host.ok({"stop", "--force", "p"});
+  for (const auto& canary : canaries) CHECK(canary->lives());
+}
+
+}  // namespace
+
+TEST_CASE("F12: whoever gets the pids that a ledger names is not touched by the next daemon, nor by a forced stop") {
+  if (support::Cage::inside()) {
+    successors_live(GENERATE(false, true));
+    return;
+  }
+  if (const std::string why = support::Cage::obstacle(); !why.empty()) SKIP_BECAUSE(why);
+  if (::geteuid() != 0 && one_containment() == "cgroup") {
+    SKIP_BECAUSE("who is not root chooses pids in a user namespace only, in which he may not use his cgroups");
+  }
+  const Finished finished = support::Cage::run_this_case();
+  INFO(finished.out << finished.err);
+  CHECK(finished.code == 0);
 }
 
 TEST_CASE("F13: pids in a ledger that may never be signalled reach nobody") {

@@ -1,6 +1,5 @@
 #include "contain/containment.hpp"
 #include "os/born.hpp"
-#include "os/process_table.hpp"
 #include "support/canary.hpp"
 
 using namespace bulkhead;
@@ -20,12 +19,6 @@ os::Identity recorded_and_dead(const Nursery& nursery) {
   REQUIRE(process->wait(in_good_time()));
   os::reap_exited();
   return identity;
-}
-
-std::uint64_t start_time_of(std::int64_t pid) {
-  const auto info = os::process_info(pid);
-  REQUIRE(info);
-  return info->identity.start_time;
 }
 
 enum class Tick { same, another };

@@ -42,7 +42,9 @@ Canary::Canary(std::int64_t pid, const std::string& program, const std::filesyst
   arguments.push_back(nullptr);
   char* const environment[] = {mark_.data(), nullptr};
   const int out = ::open(mark.c_str(), O_WRONLY | O_CLOEXEC);
-  const pid_t child = fork_with_pid(pid);
+  pid_t child = -1;
+  // The one who had it may just be being reaped.
+  eventually([&] { return (child = fork_with_pid(pid)) >= 0 || errno != EEXIST; });
   if (child == 0) {
     ::setpgid(0, 0);
     ::dup2(out, STDOUT_FILENO);

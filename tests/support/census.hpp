@@ -35,6 +35,9 @@ std::vector<Seen> children_of(std::int64_t pid);
 // The state letter of the process as in ps; '-' when there is none.
 char state_of(std::int64_t pid);
 
+// In clock ticks since boot; 0 when there is no such process.
+std::uint64_t start_time_of(std::int64_t pid);
+
 // True: somebody holds a lock on the file, as flock(2) sees it.
 bool locked(const std::filesystem::path& file);
 

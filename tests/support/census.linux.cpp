@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <optional>
 #include <signal.h>
+#include <sstream>
 #include <sys/file.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -109,6 +110,16 @@ std::vector<Seen> children_of(std::int64_t pid) {
 }
 
 char state_of(std::int64_t pid) { return state_in(proc(pid)); }
+
+std::uint64_t start_time_of(std::int64_t pid) {
+  const std::string stat = read_text(proc(pid) + "/stat");
+  if (stat.empty()) return 0;
+  // After the name, which can hold anything, the 20th field from the state on.
+  std::istringstream fields(stat.substr(stat.rfind(')') + 1));
+  std::string field;
+  for (int i = 0; i < 20; ++i) fields >> field;
+  return std::strtoull(field.c_str(), nullptr, 10);
+}
 
 bool locked(const std::filesystem::path& file) {
   const int handle = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);

@@ -61,6 +61,7 @@ case $code in
   *) word=FAILED ;;
 esac
 [ $code != 77 ] || [ -z "${BULKHEAD_FAULTS_REQUIRED:-}" ] || { code=1; word=FAILED; }
-printf '%-40s %-7s %3s run, %2s skipped, %3s s\n%s\n' "$name" "$word" "$run" "$skipped" "$SECONDS" "$skips" | sed '/^$/d' |
+measured=$(grep '^TREES ' "$log") || true
+printf '%-40s %-7s %3s run, %2s skipped, %3s s\n%s\n%s\n' "$name" "$word" "$run" "$skipped" "$SECONDS" "$skips" "$measured" | sed '/^$/d' |
   tee "$build/faults/$name"
 exit $code
