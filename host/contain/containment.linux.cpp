@@ -61,12 +61,11 @@ struct Marks {
   std::optional<std::uint64_t> pid_namespace;
 };
 
-Marks marks_of(const Table& table, const Known& known, const os::Identity& self) {
+Marks marks_of(const Table& table, const Known& known) {
   Marks marks{.guardian_present = known.guardian && present(table, *known.guardian)};
   if (known.init && present(table, *known.init)) marks.pid_namespace = os::PidNamespace::id_of(known.init->pid);
-  // Whatever is taken for the init: what lives with us is not in a run's namespace. Else one mistake is everybody's
-  // end.
-  if (marks.pid_namespace == os::PidNamespace::id_of(self.pid)) marks.pid_namespace.reset();
+  // An init in our own namespace is none of a run, whatever the ledger says: else everybody here would be a member.
+  if (marks.pid_namespace == os::PidNamespace::own_id()) marks.pid_namespace.reset();
   return marks;
 }
 
@@ -201,7 +200,7 @@ Look look(const Known& known) {
   if (!table) failed(table.error());
   if (!self) failed(self.error());
   if (!table || !self) return seen;
-  const Marks marks = marks_of(*table, known, *self);
+  const Marks marks = marks_of(*table, known);
   // A group's number is only evidence while somebody who is known to be ours holds it: its leader (also as a zombie,
   // which keeps the number from being used again) or a member found otherwise.
   bool group_is_ours = known.leader && present(*table, *known.leader);

@@ -206,6 +206,7 @@ int main(int argc, char** argv) {
   }
   failpoint_program("daemon");
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGCHLD, SIG_DFL);  // whoever started us may ignore it; then no child's end could be seen
   try {
     const auto done = daemon::run(arguments);
     return done ? 0 : daemon::report(done.error());

@@ -1,6 +1,5 @@
 #include "daemon/run.hpp"
 
-#include <unistd.h>
 #include <utility>
 
 #include "api/client.hpp"
@@ -48,7 +47,7 @@ Result<std::shared_ptr<Run>> Run::begin(const Surroundings& surroundings, const 
   store::Beginning beginning{.run = id,
                              .vm = spec.name.str(),
                              .boot_id = boot,
-                             .pid_namespace = os::PidNamespace::id_of(::getpid()).value_or(0),
+                             .pid_namespace = os::PidNamespace::own_id().value_or(0),
                              .runtime_directory = run_directory(surroundings, id).string(),
                              .containment = std::string(contain::name(surroundings.containment.mechanism)),
                              .cgroup = surroundings.containment.cgroup_base.empty()
@@ -79,7 +78,7 @@ Result<std::shared_ptr<Run>> Run::resume(const Surroundings& surroundings, const
       new Run(surroundings, surroundings.store.paths(name), *view.beginning, std::move(manifest.kill)));
   // Where its pids mean nothing, nobody of it can be seen. When nobody lives either, that does not matter.
   const std::uint64_t theirs = view.beginning->pid_namespace;
-  if (theirs != 0 && theirs != os::PidNamespace::id_of(::getpid())) {
+  if (theirs != 0 && theirs != os::PidNamespace::own_id()) {
     TRY(const Lock lock, run->lock_state());
     if (lock == Lock::held) {
       return fail(Code::unknown, "the run of '" + name.str() + "' lives in another pid namespace (a container?)",

@@ -20,6 +20,8 @@ class PidNamespace {
   static Result<void> probe();
   // The number that tells it from others while it lives. Nothing: the process has ended or belongs to another user.
   static std::optional<std::uint64_t> id_of(std::int64_t pid);
+  // Of this process, also where /proc shows the pids of another namespace.
+  static std::optional<std::uint64_t> own_id();
   // Whether the process is in that namespace or in one that was made in it.
   static bool holds(std::uint64_t id, std::int64_t pid);
 

@@ -36,9 +36,11 @@ Result<UniqueHandle> open_namespace(const std::string& file) {
 
 std::optional<std::uint64_t> PidNamespace::id_of(std::int64_t pid) { return inode_of(namespace_file(pid, "pid")); }
 
+std::optional<std::uint64_t> PidNamespace::own_id() { return inode_of("/proc/self/ns/pid"); }
+
 bool PidNamespace::holds(std::uint64_t id, std::int64_t pid) {
   const auto theirs = id_of(pid);
-  if (!theirs || theirs == id || theirs == id_of(::getpid())) return theirs == id;
+  if (!theirs || theirs == id || theirs == own_id()) return theirs == id;
   UniqueHandle at(::open(namespace_file(pid, "pid").c_str(), O_RDONLY | O_CLOEXEC));
   while (at) {
     struct stat info{};

@@ -203,6 +203,15 @@ TEST_CASE("nothing is born in a namespace whose init is dead") {
   CHECK(nursery.said().empty());
 }
 
+TEST_CASE("I2: a ledger that calls a process of our own namespace an init does not make all of it members") {
+  const Nursery nursery;
+  const os::Process innocent = Nursery::start(nursery.child({"say", "ready"}));
+  const os::Process taken_for_init = Nursery::start(nursery.child({}));
+  const auto members = contain::members({.run = RunId::random(), .init = taken_for_init.identity()});
+  REQUIRE(members);
+  CHECK(members->empty());
+}
+
 TEST_CASE("I2: a sweep of a namespace touches nobody outside it, nor in another one") {
   const Nursery nursery;
   const Nursery others;
