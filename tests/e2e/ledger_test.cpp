@@ -174,11 +174,13 @@ TEST_CASE("C12: a ledger that is damaged makes the VM lost, with the reason, and
 TEST_CASE("I3, C03: a run whose lock somebody holds is not reported as stopped") {
   const HostUnderTest host;
   host.run_vm(host.process("p", {"deaf", "say", "ready"}));
+  const std::string run = host.run_of("p");
   const auto leader = host.leader("p");
   const auto agent = host.agent("p");
   kill_hard(host.daemon());
   kill_hard(agent);
   kill_hard(leader);
+  support::end_all(run);  // the init of its pid namespace, which holds the lock too
   // As a process would that is known by nothing else.
   const int held = ::open((host.vm_directory("p") / "run.lock").c_str(), O_RDWR | O_CLOEXEC);
   REQUIRE(eventually([&] { return ::flock(held, LOCK_EX | LOCK_NB) == 0; }));
