@@ -185,6 +185,23 @@ Result<std::optional<Verdict>> kernel_verdict(const Known& known) {
 
 namespace {
 
+// Claimed once more while it is held by a handle: what is said of its pid is then said of it, and not of who gets the
+// pid next. Nothing: it has ended meanwhile.
+Result<std::optional<Member>> held(const Table& table, const os::ProcessInfo& info, const Known& known,
+                                   const Marks& marks) {
+  const auto process = os::Process::open_pid(info.identity.pid);
+  if (!process) {
+    if (process.error().code == Code::gone || process.error().code == Code::not_found) return std::nullopt;
+    return std::unexpected(process.error());
+  }
+  if (process->identity() != info.identity) return std::nullopt;
+  TRY(std::string found_by, claim(table, info, known, marks));
+  if (found_by.empty() || process->exited()) return std::nullopt;
+  Member member = member_of(info, std::move(found_by));
+  member.identity = process->identity();
+  return member;
+}
+
 struct Look {
   std::vector<Member> found{};
   Result<void> complete{};  // an error: somebody may not have been seen
@@ -210,8 +227,11 @@ Look look(const Known& known) {
     const auto found_by = claim(*table, info, known, marks);
     if (!found_by) failed(found_by.error());
     if (!found_by || found_by->empty()) continue;
+    const auto member = held(*table, info, known, marks);
+    if (!member) failed(member.error());
+    if (!member || !*member) continue;
     if (known.leader && info.group == known.leader->pid) group_is_ours = true;
-    seen.found.push_back(member_of(info, *found_by));
+    seen.found.push_back(**member);
   }
   // Who is recorded and not in the table has ended, or /proc does not show him to this user.
   for (const os::Identity& identity : known.recorded) {
