@@ -21,7 +21,7 @@ class Place {
   Place() {
     const auto base = contain::Cgroup::base();
     if (!base) {
-      WARN("not tested: " + base.error().what);
+      why_not_ = base.error().what;
       return;
     }
     path_ = *base / ("test-" + RunId::random().str());
@@ -34,6 +34,7 @@ class Place {
     static_cast<void>(group().kill());
     eventually([&] { return group().remove().has_value(); });
   }
+  const std::string& why_not() const { return why_not_; }
   explicit operator bool() const { return !path_.empty(); }
   contain::Cgroup group() const { return contain::Cgroup(path_); }
   const fs::path& path() const { return path_; }
@@ -51,6 +52,7 @@ class Place {
   bool populated() const { return read_text(path_ / "cgroup.events").find("populated 1") != std::string::npos; }
 
  private:
+  std::string why_not_;
   fs::path path_;
 };
 
@@ -58,7 +60,7 @@ class Place {
 
 TEST_CASE("a child is born in its cgroup and so is all that comes of it") {
   const Place place;
-  if (!place) return;
+  if (!place) SKIP_BECAUSE(place.why_not());
   const Nursery nursery;
   const os::Process leader = place.start(nursery, {"fork", "3", "daemonise", "say", "ready"});
   const auto pids = place.group().pids();
@@ -72,7 +74,7 @@ TEST_CASE("a child is born in its cgroup and so is all that comes of it") {
 
 TEST_CASE("a killed cgroup is empty by the kernel's word and can be removed") {
   const Place place;
-  if (!place) return;
+  if (!place) SKIP_BECAUSE(place.why_not());
   const Nursery nursery;
   place.start(nursery, {"deaf", "fork", "10", "daemonise", "say", "ready"});
   REQUIRE(place.group().kill());
@@ -86,7 +88,7 @@ TEST_CASE("a killed cgroup is empty by the kernel's word and can be removed") {
 
 TEST_CASE("a member whose first thread has ended keeps its cgroup populated and a sweep ends it") {
   const Place place;
-  if (!place) return;
+  if (!place) SKIP_BECAUSE(place.why_not());
   const Nursery nursery;
   const os::Process leader = place.start(nursery, {"say", "ready", "end-first-thread"});
   REQUIRE(eventually([&] { return state_of(leader.identity().pid) == 'Z'; }));
@@ -102,7 +104,7 @@ TEST_CASE("a member whose first thread has ended keeps its cgroup populated and 
 
 TEST_CASE("a sweep ends members that only their cgroup betrays, in groups below it too, and nobody else") {
   const Place place;
-  if (!place) return;
+  if (!place) SKIP_BECAUSE(place.why_not());
   const Nursery nursery;
   const Nursery bystanders;
   const os::Process bystander = bystanders.start({"say", "ready"});
@@ -160,7 +162,7 @@ void nest(const fs::path& path, int levels) {
 
 TEST_CASE("F06: a cgroup in which a member made a threaded one, whose processes are not told, is ended and removed") {
   const Place place;
-  if (!place) return;
+  if (!place) SKIP_BECAUSE(place.why_not());
   const Nursery nursery;
   const os::Process leader = place.start(nursery, {"deaf", "say", "ready"});
   fs::create_directory(place.path() / "below");
@@ -177,7 +179,7 @@ TEST_CASE("F06: a cgroup in which a member made a threaded one, whose processes 
 
 TEST_CASE("F06: cgroups nested deeper than a path can be long are looked into, ended and removed") {
   const Place place;
-  if (!place) return;
+  if (!place) SKIP_BECAUSE(place.why_not());
   const Nursery nursery;
   const os::Process leader = place.start(nursery, {"deaf", "say", "ready"});
   nest(place.path(), 40);
@@ -189,7 +191,7 @@ TEST_CASE("F06: cgroups nested deeper than a path can be long are looked into, e
 
 TEST_CASE("F06: who is in a cgroup that cannot be looked into is ended all the same") {
   const Place place;
-  if (!place) return;
+  if (!place) SKIP_BECAUSE(place.why_not());
   const Nursery nursery;
   const os::Process leader = place.start(nursery, {"deaf", "say", "ready"});
   nest(place.path(), 300);
@@ -208,7 +210,7 @@ TEST_CASE("F06: who is in a cgroup that cannot be looked into is ended all the s
 
 TEST_CASE("F06: a member that takes the permissions of its cgroup away is ended") {
   const Place place;
-  if (!place) return;
+  if (!place) SKIP_BECAUSE(place.why_not());
   const Nursery nursery;
   const os::Process leader = place.start(nursery, {"deaf", "say", "ready"});
   fs::create_directory(place.path() / "below");
@@ -223,7 +225,7 @@ TEST_CASE("F06: a member that takes the permissions of its cgroup away is ended"
 
 TEST_CASE("F07: a storm in a cgroup is ended") {
   const Place place;
-  if (!place) return;
+  if (!place) SKIP_BECAUSE(place.why_not());
   const Nursery nursery;
   place.start(nursery, {"storm", "4", "30", "say", "ready"});
   const contain::Known known{.run = RunId::random(), .cgroup = place.path().string()};
@@ -234,7 +236,7 @@ TEST_CASE("F07: a storm in a cgroup is ended") {
 
 TEST_CASE("a stopped or frozen member is ended with its cgroup") {
   const Place place;
-  if (!place) return;
+  if (!place) SKIP_BECAUSE(place.why_not());
   const Nursery nursery;
   const os::Process leader = place.start(nursery, {"say", "ready"});
   write_text(place.path() / "cgroup.freeze", "1");
@@ -248,7 +250,7 @@ TEST_CASE("kernel trap: a child lives in a cgroup that was killed before, and be
   // clone3 with CLONE_INTO_CGROUP would kill it at birth in both cases (Linux 6.18).
   const Place place;
   const Place fresh;
-  if (!place) return;
+  if (!place) SKIP_BECAUSE(place.why_not());
   const Nursery nursery;
   REQUIRE(place.group().kill());
   const os::Process reborn = place.start(nursery, {"say", "ready"});

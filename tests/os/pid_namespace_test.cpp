@@ -19,7 +19,7 @@ class Place {
  public:
   explicit Place(const Nursery& nursery) : nursery_(nursery) {
     if (const auto possible = os::PidNamespace::probe(); !possible) {
-      WARN("not tested: " + possible.error().what);
+      why_not_ = possible.error().what;
       return;
     }
     os::reap_exited();  // of the trial
@@ -31,6 +31,7 @@ class Place {
     REQUIRE(entered);
     namespace_ = *std::move(entered);
   }
+  const std::string& why_not() const { return why_not_; }
   explicit operator bool() const { return init_.has_value(); }
   const os::Process& init() const { return *init_; }
   // The kernel lets the end of init be seen when its namespace is empty of zombies too: ours are reaped here.
@@ -58,6 +59,7 @@ class Place {
 
  private:
   const Nursery& nursery_;
+  std::string why_not_;
   std::optional<os::Process> init_;
   std::optional<os::PidNamespace> namespace_;
 };
@@ -74,7 +76,7 @@ bool empty(const contain::Known& known) {
 TEST_CASE("a child is born in its namespace as our own child, in the group that was asked for") {
   const Nursery nursery;
   const Place place(nursery);
-  if (!place) return;
+  if (!place) SKIP_BECAUSE(place.why_not());
   const os::Process leader = place.start({"fork", "3", "daemonise", "say", "ready"});
   const auto pid = leader.identity().pid;
   CHECK(os::PidNamespace::id_of(pid) == os::PidNamespace::id_of(place.init().identity().pid));
@@ -97,7 +99,7 @@ TEST_CASE("a child is born in its namespace as our own child, in the group that 
 TEST_CASE("F06: nothing leaves its namespace, whatever it closes, clears or ends of itself") {
   const Nursery nursery;
   const Place place(nursery);
-  if (!place) return;
+  if (!place) SKIP_BECAUSE(place.why_not());
   place.start({"deaf", "nameless-daemon", "threaded-daemon", "daemonise", "fork", "4", "say", "ready"});
   const auto members = contain::members(place.known());
   REQUIRE(members);
@@ -116,7 +118,7 @@ TEST_CASE("F06: nothing leaves its namespace, whatever it closes, clears or ends
 TEST_CASE("F06: who made a namespace of its own inside is waited for, also when only its init is known") {
   const Nursery nursery;
   const Place place(nursery);
-  if (!place) return;
+  if (!place) SKIP_BECAUSE(place.why_not());
   const os::Process leader = place.start({"deaf", "nested-namespace", "say", "ready"});
   std::int64_t nested = 0;
   const auto is_nested = [&](const Seen& seen) {
@@ -147,7 +149,7 @@ TEST_CASE("F06: who made a namespace of its own inside is waited for, also when 
 TEST_CASE("a member whose first thread has ended dies with its namespace") {
   const Nursery nursery;
   const Place place(nursery);
-  if (!place) return;
+  if (!place) SKIP_BECAUSE(place.why_not());
   const os::Process leader = place.start({"say", "ready", "end-first-thread"});
   REQUIRE(eventually([&] { return state_of(leader.identity().pid) == 'Z'; }));
   REQUIRE(alive(leader.identity().pid));
@@ -158,7 +160,7 @@ TEST_CASE("a member whose first thread has ended dies with its namespace") {
 TEST_CASE("a zombie whose parent does not look does not keep a namespace from being proved empty") {
   const Nursery nursery;
   const Place place(nursery);
-  if (!place) return;
+  if (!place) SKIP_BECAUSE(place.why_not());
   const os::Process leader = place.start({"say", "ready"});  // its parent, this test, does not look
   const auto swept = contain::sweep(place.known(), in_good_time());
   CHECK(swept.survivors.empty());
@@ -171,7 +173,7 @@ TEST_CASE("a zombie whose parent does not look does not keep a namespace from be
 TEST_CASE("F07: a storm in a namespace is ended, with its init alone") {
   const Nursery nursery;
   const Place place(nursery);
-  if (!place) return;
+  if (!place) SKIP_BECAUSE(place.why_not());
   place.start({"storm", "4", "30", "say", "ready"});
   REQUIRE(place.init().signal(os::Signal::kill));
   CHECK(place.init_ends());
@@ -183,7 +185,7 @@ TEST_CASE("F07: a storm in a namespace is ended, with its init alone") {
 TEST_CASE("the init of a namespace does not end by polite signals, nor by those from inside") {
   const Nursery nursery;
   const Place place(nursery);
-  if (!place) return;
+  if (!place) SKIP_BECAUSE(place.why_not());
   for (const os::Signal signal : {os::Signal::terminate, os::Signal::interrupt, os::Signal::hang_up}) {
     CHECK(place.init().signal(signal));
   }
@@ -194,7 +196,7 @@ TEST_CASE("the init of a namespace does not end by polite signals, nor by those 
 TEST_CASE("nothing is born in a namespace whose init is dead") {
   const Nursery nursery;
   const Place place(nursery);
-  if (!place) return;
+  if (!place) SKIP_BECAUSE(place.why_not());
   REQUIRE(place.init().signal(os::Signal::kill));
   REQUIRE(place.init().wait(in_good_time()));
   const auto process = os::spawn(place.child({"say", "ran"}), [](const os::Identity&) { return Result<void>{}; });
@@ -217,7 +219,7 @@ TEST_CASE("I2: a sweep of a namespace touches nobody outside it, nor in another 
   const Nursery others;
   const Place place(nursery);
   const Place other(others);
-  if (!place) return;
+  if (!place) SKIP_BECAUSE(place.why_not());
   place.start({"fork", "2", "say", "ready"});
   const os::Process neighbour = other.start({"say", "ready"});
   const Nursery outside;
