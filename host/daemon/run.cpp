@@ -103,6 +103,10 @@ Result<void> Run::start_agent() {
   CHECKED(ledger_->append(store::record::artifact({.kind = "temp_dir", .path = folder})));
   CHECKED(os::make_private_directory(folder));
   CHECKED(ledger_->append(store::record::artifact({.kind = "unix_socket", .path = socket().string()})));
+  for (const auto& [kind, path] :
+       {std::pair{"log", paths_.agent_log}, std::pair{"directory", paths_.driver_directory}}) {
+    CHECKED(ledger_->append(store::record::artifact({.kind = kind, .path = path.string(), .persistent = true})));
+  }
   CHECKED(os::make_private_directory(paths_.driver_directory));
   if (!beginning_.cgroup.empty()) {
     CHECKED(ledger_->append(store::record::artifact({.kind = "cgroup", .path = beginning_.cgroup})));
