@@ -86,6 +86,7 @@ Task<stop::Seen> RunStop::kill_all(Deadline until) {
   const bool kernel_knows = !known_now.cgroup.empty() || known_now.init;
   contain::Sweep swept;
   std::size_t ended = 0;
+  std::string obstacle;  // of the last slice that met one
   bool done = false;
   while (!done) {
     const Deadline slice = std::min(until, Clock::now() + milliseconds{250});
@@ -93,12 +94,13 @@ Task<stop::Seen> RunStop::kill_all(Deadline until) {
     swept = co_await on_thread(surroundings_.pool.get_executor(), std::move(work));
     note_ended(swept.ended);
     ended += swept.ended.size();
+    if (!swept.obstacle.empty()) obstacle = swept.obstacle;
     done = swept.survivors.empty() && (kernel_knows || co_await stays_quiet());
     done = done || Clock::now() >= until;
   }
   seen.saw = swept.survivors.empty() ? stop::Saw::done : stop::Saw::refused;
   seen.detail += std::to_string(ended) + (ended == 1 ? " process ended" : " processes ended");
-  if (!swept.obstacle.empty()) seen.detail += "; " + swept.obstacle;
+  if (!swept.survivors.empty() && !obstacle.empty()) seen.detail += "; " + obstacle;
   co_return seen;
 }
 
