@@ -1,3 +1,5 @@
+#include <unistd.h>
+
 #include "e2e/host_under_test.hpp"
 
 using namespace bulkhead::e2e;
@@ -216,4 +218,57 @@ TEST_CASE("S09: the JSON output of every command parses, on success and on failu
     CHECK(host.failing(1, words).at("code") == "not_found");
   }
   CHECK(host.ok({"host", "stop"}).at("not_stopped") == 0);
+}
+
+TEST_CASE(
+    "a driver that needs its whole tree contained is refused where only groups are, unless the spec accepts less") {
+  const HostUnderTest host(Containment::process_group);
+  Json spec = host.process("p", {"daemonise", "say", "ready"});
+  spec["driver"] = "org.bulkhead.test.tree";
+  host.create(spec);
+  const Json error = host.failing(1, {"start", "p"});
+  CHECK(error.at("code") == "unsupported");
+  CHECK(contains(error.at("message"), "'tree'"));
+  CHECK(contains(error.at("message"), "'process-group'"));
+  CHECK(contains(error.at("hint"), "best-effort"));
+  CHECK(host.state("p") == "stopped");
+  CHECK(host.sockets_and_folders().empty());
+  const Json doctor = host.ok({"doctor"});
+  CHECK(doctor.at("host").at("containment").at("mechanism") == "process-group");
+
+  spec["name"] = "accepted";
+  spec["containment"] = "best-effort";
+  host.run_vm(spec);
+  const std::string run = host.run_of("accepted");
+  const Json info = host.info("accepted");
+  CHECK(contains(info.at("warnings").dump(), "contained more weakly"));
+  const Json report = host.ok({"stop", "--force", "accepted"});
+  CHECK(report.at("outcome") == "stopped");
+  CHECK(report.at("containment") == "process-group");
+  CHECK(host.members(run).empty());
+}
+
+TEST_CASE(
+    "a driver that needs its whole tree contained runs without a warning where there is a cgroup or a pid namespace") {
+  const HostUnderTest host;
+  if (host.mechanism() == "process-group") SKIP_BECAUSE("this user has neither here");
+  Json spec = host.process("p", {"daemonise", "say", "ready"});
+  spec["driver"] = "org.bulkhead.test.tree";
+  host.run_vm(spec);
+  const Json info = host.info("p");
+  CHECK(info.at("warnings").empty());
+  CHECK(host.ok({"stop", "--force", "p"}).at("outcome") == "stopped");
+}
+
+TEST_CASE("a daemon that is asked for a containment that cannot be had does not start, and says why") {
+  if (::geteuid() != 0) SKIP_BECAUSE("needs root, to become a user to whom no cgroup is delegated");
+  const HostUnderTest host;
+  support::Command command = host.command("/usr/bin/setpriv", {"--reuid=65534", "--regid=65534", "--clear-groups"});
+  for (const std::string& word : Words{program_path("bulkheadd"), "--log-to-stderr", "--containment", "cgroup"}) {
+    command.arguments.push_back(word);
+  }
+  const Finished finished = support::run(std::move(command));
+  CHECK(finished.code == 1);
+  CHECK(contains(finished.err, "contain by cgroup: "));
+  CHECK(contains(finished.err, "Permission denied"));
 }

@@ -19,6 +19,19 @@ constexpr char schema[] =
 #include "config_schema.inc"
     ;
 
+// Built twice: the other one says that what its VM starts may leave the group.
+#ifdef TEST_DRIVER_OF_TREES
+constexpr const char* id = "org.bulkhead.test.tree";
+constexpr auto helpers = BULKHEAD_HELPERS_ESCAPE;
+constexpr auto containment = BULKHEAD_CONTAIN_TREE;
+constexpr auto forced = BULKHEAD_FORCED_KILL_TREE;
+#else
+constexpr const char* id = "org.bulkhead.test.process";
+constexpr auto helpers = BULKHEAD_HELPERS_IN_GROUP;
+constexpr auto containment = BULKHEAD_CONTAIN_GROUP;
+constexpr auto forced = BULKHEAD_FORCED_KILL_GROUP;
+#endif
+
 constexpr const char* artifact_kinds[] = {"log", "unix_socket", nullptr};
 constexpr const char* extensions[] = {nullptr};
 
@@ -26,11 +39,11 @@ constexpr bulkhead_kill_semantics kill_semantics{
     .size = sizeof(bulkhead_kill_semantics),
     .process_model = BULKHEAD_MODEL_CHILD,
     .process_group = BULKHEAD_GROUP_OWN,
-    .helpers = BULKHEAD_HELPERS_IN_GROUP,
-    .containment = BULKHEAD_CONTAIN_GROUP,
+    .helpers = helpers,
+    .containment = containment,
     .graceful = BULKHEAD_GRACEFUL_SIGNAL,
     .graceful_timeout_ms = 10'000,
-    .forced = BULKHEAD_FORCED_KILL_GROUP,
+    .forced = forced,
     .forced_deadline_ms = 5'000,
     .forced_blast_radius = BULKHEAD_RADIUS_VM,
     .on_agent_death = BULKHEAD_AGENT_DEATH_VM_SURVIVES,
@@ -48,7 +61,7 @@ constexpr bulkhead_descriptor descriptor{
     .abi_major = BULKHEAD_ABI_MAJOR,
     .abi_minor = BULKHEAD_ABI_MINOR,
     .abi_minor_min = 0,
-    .id = "org.bulkhead.test.process",
+    .id = id,
     .name = "Process",
     .vendor = "bulkhead",
     .version = "0.1.0",
