@@ -251,6 +251,7 @@ TEST_CASE(
 TEST_CASE(
     "a driver that needs its whole tree contained runs without a warning where there is a cgroup or a pid namespace") {
   const HostUnderTest host;
+  host.ok({"host", "start"});
   if (host.mechanism() == "process-group") SKIP_BECAUSE("this user has neither here");
   Json spec = host.process("p", {"daemonise", "say", "ready"});
   spec["driver"] = "org.bulkhead.test.tree";
