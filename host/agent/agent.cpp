@@ -71,7 +71,8 @@ Children::Place place_of(const store::Beginning& beginning, const std::filesyste
 }  // namespace
 
 Agent::Agent(asio::io_context& context, store::VmPaths paths, store::Beginning beginning, store::Ledger ledger,
-             os::Listener listener, os::UniqueHandle run_lock, const std::filesystem::path& programs, Log log)
+             os::Listener listener, os::UniqueHandle run_lock, const std::filesystem::path& programs, Came came,
+             Log log)
     : context_(context),
       paths_(std::move(paths)),
       beginning_(std::move(beginning)),
@@ -82,7 +83,8 @@ Agent::Agent(asio::io_context& context, store::VmPaths paths, store::Beginning b
       server_(
           std::move(listener), [this](api::Request r) { return handle(std::move(r)); }, api::Limits{}, scope_, log_),
       driver_thread_(context.get_executor()),
-      child_signals_(context, SIGCHLD) {}
+      child_signals_(context, SIGCHLD),
+      took_over_(came == Came::later) {}
 
 void Agent::run() {
   scope_.spawn("server", server_.serve());
@@ -140,7 +142,8 @@ Json Agent::describe() const {
             {"run", beginning_.run.str()},
             {"pid", ::getpid()},
             {"version", BULKHEAD_VERSION},
-            {"leader_alive", children_.leader_alive()}};
+            {"leader_alive", children_.leader_alive()},
+            {"to_recover", took_over_ && !recovering_}};
   if (const auto operation = driver_thread_.running()) json["operation"] = *operation;
   return json;
 }
@@ -205,11 +208,10 @@ Task<Result<Json>> Agent::start(Deadline deadline) {
 }
 
 Task<Result<Json>> Agent::recover(Deadline deadline) {
-  if (took_over_ || children_.leader() != 0)
-    co_return fail(Code::invalid, "take over the VM: this agent has one already");
+  if (!took_over_ || recovering_) co_return fail(Code::invalid, "take over the VM: this agent has it already");
+  recovering_ = true;
   CO_TRY(const store::LedgerView view, store::Ledger::read(paths_.ledger));
   CO_TRY(const std::vector<std::uint64_t> living, children_.adopt(view));
-  took_over_ = true;
   for (const std::uint64_t child : living) scope_.spawn("watch child", watch_adopted(child));
   Json state = view.driver_state;
   const std::uint64_t leader = children_.leader();

@@ -51,8 +51,11 @@ class EventRate {
 //   GET  /v1/events?after=N&wait_ms=M
 class Agent final : public driver::Services {
  public:
+  // later: the run had an agent before this one. What that one started is not descended from us, whether or not the
+  // daemon lived to have us take it over.
+  enum class Came { first, later };
   Agent(asio::io_context& context, store::VmPaths paths, store::Beginning beginning, store::Ledger ledger,
-        os::Listener listener, os::UniqueHandle run_lock, const std::filesystem::path& programs, Log log);
+        os::Listener listener, os::UniqueHandle run_lock, const std::filesystem::path& programs, Came came, Log log);
 
   // Serves until it is told to exit, or until nobody has wanted anything of it for a minute while nothing runs.
   void run();
@@ -101,7 +104,8 @@ class Agent final : public driver::Services {
   std::unique_ptr<driver::Instance> instance_;  // the driver thread's, once loaded
   std::vector<os::FileLock> locks_;             // the driver thread's
   EventRate emitted_;
-  bool took_over_ = false;       // the VM's processes are not our descendants
+  const bool took_over_;         // the VM's processes are not our descendants
+  bool recovering_ = false;      // has been asked to recover
   std::size_t saved_bytes_ = 0;  // the driver thread's
   Clock::time_point last_request_ = Clock::now();
   bool exiting_ = false;

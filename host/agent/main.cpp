@@ -61,7 +61,7 @@ Result<void> run(const Arguments& arguments) {
   asio::io_context context(1);
   TRY(os::Listener listener, os::Listener::adopt(context.get_executor(), os::UniqueHandle(arguments.socket)));
   Agent agent(context, paths, *view.beginning, std::move(ledger), std::move(listener), os::UniqueHandle(arguments.lock),
-              programs, log);
+              programs, view.agents() > 1 ? Agent::Came::later : Agent::Came::first, log);
   agent.run();
   return {};
 }

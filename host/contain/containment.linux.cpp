@@ -138,13 +138,26 @@ Result<void> add_cgroup_members(const Known& known, std::vector<Member>& found) 
   TRY(const Cgroup::Occupancy occupancy, cgroup.occupancy());
   if (occupancy == Cgroup::Occupancy::empty) return {};
   TRY(const std::vector<std::int64_t> pids, cgroup.pids());
+  std::vector<std::pair<os::Process, Member>> held;
   for (const std::int64_t pid : pids) {
     if (pid <= 1) continue;  // 0: a member in a pid namespace that is not below ours
+    auto process = os::Process::open_pid(pid);
+    if (!process && (process.error().code == Code::gone || process.error().code == Code::not_found)) continue;
+    if (!process) return std::unexpected(process.error());
     const auto info = os::process_info(pid);
     if (!info && info.error().code != Code::gone) return std::unexpected(info.error());
-    if (!info || !alive(*info)) continue;
-    const auto same = std::ranges::find_if(found, [&](const Member& m) { return m.identity == info->identity; });
-    if (same == found.end()) found.push_back(member_of(*info, "cgroup"));
+    if (!info) continue;
+    Member member = member_of(*info, "cgroup");
+    member.identity = process->identity();
+    held.emplace_back(*std::move(process), std::move(member));
+  }
+  // Listed again while they are held: then the list is about them, and not about who had their pids before.
+  TRY(std::vector<std::int64_t> again, cgroup.pids());
+  std::ranges::sort(again);
+  for (auto& [process, member] : held) {
+    if (!std::ranges::binary_search(again, member.identity.pid) || process.exited()) continue;
+    const auto same = std::ranges::find_if(found, [&](const Member& m) { return m.identity == member.identity; });
+    if (same == found.end()) found.push_back(std::move(member));
   }
   return {};
 }
@@ -248,7 +261,17 @@ Look look(const Known& known) {
   for (const auto& [pid, info] : *table) {
     const bool listed = std::ranges::any_of(seen.found, [&](const Member& m) { return m.identity == info.identity; });
     if (pid <= 1 || listed || info.group != known.leader->pid || info.identity == *self || !alive(info)) continue;
-    seen.found.push_back(member_of(info, "group"));
+    const auto process = os::Process::open_pid(pid);
+    const auto now = os::process_info(pid);
+    if (!process && process.error().code != Code::gone && process.error().code != Code::not_found) {
+      failed(process.error());
+    }
+    // While it is held: still in the group.
+    if (!process || !now || now->group != known.leader->pid || process->identity() != info.identity) continue;
+    if (process->exited()) continue;
+    Member member = member_of(info, "group");
+    member.identity = process->identity();
+    seen.found.push_back(std::move(member));
   }
   return seen;
 }

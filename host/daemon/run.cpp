@@ -175,7 +175,13 @@ Task<bool> Run::agent_answers() {
   auto answer = co_await api::call(socket(), std::move(request), Clock::now() + milliseconds{3'000});
   if (!answer) co_return false;
   auto body = api::outcome(*std::move(answer));
-  co_return body&& string_or(*body, "run") == beginning_.run.str();
+  if (!body || string_or(*body, "run") != beginning_.run.str()) co_return false;
+  if (on(flag_or(*body, "to_recover", Flag::off))) {
+    const Deadline deadline = Clock::now() + milliseconds{20'000};
+    auto recovered = co_await call("/v1/recover", timeout_body(deadline), deadline);
+    if (!recovered) surroundings_.log.error("take over '" + beginning_.vm + "': " + recovered.error().what);
+  }
+  co_return true;
 }
 
 Task<void> Run::agent_exit() {

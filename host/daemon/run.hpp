@@ -31,6 +31,7 @@ class Run {
   // reply.
   Task<Result<Json>> replace_agent(Deadline deadline);
   // True: the agent that the ledger names answers, for this run.
+  // One whose daemon died before it had taken over the VM does so now.
   Task<bool> agent_answers();
   bool agent_alive() const { return agent_ && !agent_->exited(); }
   std::optional<os::Identity> agent_identity() const;

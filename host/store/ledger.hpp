@@ -70,6 +70,8 @@ struct LedgerView {
   bool ended = false;  // proved gone and cleaned: nothing of this run exists
 
   const RecordedProcess* last_of(Role role) const;
+  // How many the run has had.
+  std::size_t agents() const;
 };
 // Records of an unknown type are kept out: a newer version wrote them. unknown: a record lacks what its type needs.
 Result<LedgerView> view_of(const std::vector<Json>& records);

@@ -148,6 +148,11 @@ const RecordedProcess* LedgerView::last_of(Role role) const {
   return nullptr;
 }
 
+std::size_t LedgerView::agents() const {
+  return static_cast<std::size_t>(
+      std::ranges::count(processes, Role::agent, [](const RecordedProcess& process) { return process.role; }));
+}
+
 Result<LedgerView> view_of(const std::vector<Json>& records) {
   LedgerView view;
   for (const Json& json : records) {

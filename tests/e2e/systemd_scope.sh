@@ -24,7 +24,7 @@ end() {
   set +e
   [ -z "$user_manager" ] || kill -KILL "$user_manager" 2>/dev/null
   echo $$ >"$tree/cgroup.procs" 2>/dev/null
-  [ -z "$subtree" ] || { echo 1 >"$subtree/cgroup.kill"; sleep 0.2; find "$subtree" -depth -type d -exec rmdir {} \; ; }
+  [ -z "$subtree" ] || { echo 1 >"$subtree/cgroup.kill"; timeout 10 bash -c 'until grep -q "populated 0" "$0"; do sleep 0.01; done' "$subtree/cgroup.events"; find "$subtree" -depth -type d -exec rmdir {} \; ; }
   umount -l "$tree" 2>/dev/null
   rm -rf "$folder"
 }

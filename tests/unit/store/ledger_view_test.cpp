@@ -118,6 +118,15 @@ TEST_CASE("a process keeps the number that tells it from others in its clock tic
   CHECK(view.processes[0].identity == second);
 }
 
+TEST_CASE("the agents that a run has had are counted") {
+  CHECK(view_with({record::process(Role::agent, identity(1), "a")}).value().agents() == 1);
+  const auto view =
+      view_with({record::process(Role::agent, identity(1), "a"), record::process(Role::leader, identity(2), "l"),
+                 record::process(Role::agent, identity(3), "a")})
+          .value();
+  CHECK(view.agents() == 2);
+}
+
 TEST_CASE("artifacts are kept in the order of their creation") {
   const auto view = view_with({record::artifact({.kind = "log", .path = "/a", .persistent = true}),
                                record::artifact({.kind = "unix_socket", .path = "/b"})})
