@@ -161,6 +161,7 @@ Task<Result<Json>> Run::replace_agent(Deadline deadline) {
     ledger_.reset();
     co_return std::unexpected(launched.error());
   }
+  failpoint("take_over");
   co_return co_await call("/v1/recover", timeout_body(deadline), deadline);
 }
 

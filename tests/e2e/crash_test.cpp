@@ -124,6 +124,30 @@ TEST_CASE(
   CHECK(host.members(run).empty());
 }
 
+TEST_CASE(
+    "C03: a daemon killed before its new agent has taken over: the next one has it do so, and believes no ECHILD") {
+#ifndef BULKHEAD_FAILPOINTS
+  SKIP_BECAUSE("built without failpoints");
+#endif
+  const HostUnderTest host;
+  const auto mark = host.folder() / "reached";
+  auto daemon = host.command(program_path("bulkhead"), {"host", "start"});
+  daemon.env["BULKHEAD_FAILPOINT"] = "daemon/take_over/1";
+  daemon.env["BULKHEAD_FAILPOINT_MARK"] = mark.string();
+  REQUIRE(support::run(std::move(daemon)).code == 0);
+  host.run_vm(host.firmware("fw"));
+  const auto pid = host.leader("fw");
+  kill_hard(host.agent("fw"));
+  REQUIRE(eventually([&] { return std::filesystem::exists(mark); }));
+  CHECK(host.state("fw") == "running");
+  CHECK(host.leader("fw") == pid);
+  const Json report = host.ok({"stop", "fw"});
+  CHECK(report.at("rung") == "ask");
+  const Json& evidence = report.at("evidence");
+  for (const Json& line : evidence) CHECK_FALSE(contains(line.at("says"), "ECHILD"));
+  CHECK(support::occurrences(host.console("fw"), "BOOT") == 1);
+}
+
 TEST_CASE("C01: an agent killed while the driver starts leaves nothing and a later start works") {
   const HostUnderTest host;
   host.create(host.process("p", {"say", "ready"}, {{"on_start", "hang"}}));
