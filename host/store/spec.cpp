@@ -1,6 +1,8 @@
 #include "store/spec.hpp"
 
 #include <algorithm>
+#include <array>
+#include <utility>
 
 #include "base/schema.hpp"
 #include "base/utf8_path.hpp"
@@ -42,10 +44,11 @@ void check_sizes(const Json& document, std::vector<Problem>& problems) {
       problems.push_back({"/memory", "'" + *memory + "' is less than 1MiB", "write it like \"512MiB\""});
     }
   }
-  const Json stop = object_at(document, "stop").value_or(Json::object());
-  if (const auto grace = string_at(stop, "grace_period"); grace && is_new("/stop/grace_period")) {
-    const auto duration = parse_duration(*grace);
-    if (!duration) add(problems, "/stop/grace_period", duration.error());
+  for (const char* pointer : {"/stop/grace_period", "/restart/delay", "/restart/max_delay", "/restart/reset_after"}) {
+    const Json::json_pointer at(pointer);
+    if (!is_new(pointer) || !document.contains(at) || !document[at].is_string()) continue;
+    const auto duration = parse_duration(document[at].get<std::string>());
+    if (!duration) add(problems, pointer, duration.error());
   }
 }
 
@@ -72,12 +75,35 @@ void check_text(const Json& value, const Json::json_pointer& pointer, std::vecto
   }
 }
 
+constexpr std::array policies{std::pair{Restart::Policy::never, "never"},
+                              std::pair{Restart::Policy::on_failure, "on-failure"},
+                              std::pair{Restart::Policy::always, "always"}};
+
+Result<Restart> parse_restart(const Json& json) {
+  Restart restart;
+  const std::string wanted = string_or(json, "policy", "never");
+  for (const auto& [policy, text] : policies) {
+    if (wanted == text) restart.policy = policy;
+  }
+  for (const auto& [key, field] : {std::pair{"delay", &restart.delay}, std::pair{"max_delay", &restart.max_delay},
+                                   std::pair{"reset_after", &restart.reset_after}}) {
+    if (!json.contains(key)) continue;
+    TRY(*field, parse_duration(string_or(json, key)));
+  }
+  restart.limit = static_cast<int>(integer_or(json, "limit", restart.limit));
+  return restart;
+}
+
 std::string absolute(const std::string& path, const std::filesystem::path& folder) {
   if (path.empty()) return path;
   return utf8((folder / path_from_utf8(path)).lexically_normal());
 }
 
 }  // namespace
+
+std::string_view name(Restart::Policy policy) {
+  return std::ranges::find(policies, policy, &std::pair<Restart::Policy, const char*>::first)->second;
+}
 
 std::vector<Problem> check_spec(const Json& document) {
   std::vector<Problem> problems = spec_schema().check(document);
@@ -115,6 +141,9 @@ Result<VmSpec> parse_spec(const Json& document, const std::filesystem::path& fol
     TRY(spec.grace_period, parse_duration(string_or(stop, "grace_period")));
   }
   spec.best_effort_containment = string_or(document, "containment") == "best-effort";
+  const Json restart = object_at(document, "restart").value_or(Json::object());
+  TRY(spec.restart, parse_restart(restart));
+  spec.autostart = on(flag_or(document, "autostart", Flag::off));
   spec.options = document.value("options", Json::object());
   return spec;
 }
@@ -138,6 +167,18 @@ Json disks_json(const std::vector<Disk>& disks) {
   return json;
 }
 
+std::string text_of(milliseconds time) {
+  return time.count() % 1000 == 0 ? std::to_string(time.count() / 1000) + "s" : std::to_string(time.count()) + "ms";
+}
+
+Json restart_json(const Restart& restart) {
+  return {{"policy", name(restart.policy)},
+          {"delay", text_of(restart.delay)},
+          {"max_delay", text_of(restart.max_delay)},
+          {"reset_after", text_of(restart.reset_after)},
+          {"limit", restart.limit}};
+}
+
 }  // namespace
 
 Json to_json(const VmSpec& spec) {
@@ -153,8 +194,26 @@ Json to_json(const VmSpec& spec) {
   json["memory"] =
       bytes % (1ULL << 20) == 0 ? std::to_string(bytes >> 20) + "MiB" : std::to_string(bytes >> 10) + "KiB";
   if (spec.best_effort_containment) json["containment"] = "best-effort";
-  if (spec.grace_period) json["stop"] = {{"grace_period", std::to_string(spec.grace_period->count()) + "ms"}};
+  if (spec.grace_period) json["stop"] = {{"grace_period", text_of(*spec.grace_period)}};
+  if (spec.restart != Restart{}) json["restart"] = restart_json(spec.restart);
+  if (spec.autostart) json["autostart"] = true;
   return json;
+}
+
+std::vector<std::string> pending_changes(const VmSpec& running, const VmSpec& wanted) {
+  Json before = to_json(running);
+  Json after = to_json(wanted);
+  for (const char* hosts : {"restart", "autostart", "stop"}) {
+    before.erase(hosts);
+    after.erase(hosts);
+  }
+  const Json difference = Json::diff(before, after);
+  std::vector<std::string> pointers;
+  for (const Json& change : difference) pointers.push_back(string_or(change, "path"));
+  std::ranges::sort(pointers);
+  const auto twice = std::ranges::unique(pointers);
+  pointers.erase(twice.begin(), twice.end());
+  return pointers;
 }
 
 Json driver_arguments(const VmSpec& spec) {

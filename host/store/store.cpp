@@ -14,7 +14,11 @@ namespace {
 // Folders that begin with a dot are VMs half created or half removed.
 fs::path vms_of(const fs::path& home) { return home / "vms"; }
 
-Result<void> rename_folder(const fs::path& from, const fs::path& to) {
+std::string text_of(const VmRecord& record) {
+  return dump_pretty(Json{{"version", 1}, {"created_at", record.created_at}, {"spec", to_json(record.spec)}}) + "\n";
+}
+
+Result<void> rename_entry(const fs::path& from, const fs::path& to) {
   std::error_code error;
   fs::rename(from, to, error);
   if (error) return fail(Code::io, "rename '" + from.string() + "': " + error.message());
@@ -53,6 +57,7 @@ VmPaths Store::paths(const VmName& name) const {
           .ledger = directory / "ledger.jsonl",
           .run_lock = directory / "run.lock",
           .last_stop = directory / "last-stop.json",
+          .desired = directory / "desired.json",
           .agent_log = directory / "agent.log",
           .driver_directory = directory / "driver"};
 }
@@ -95,16 +100,59 @@ Result<void> Store::create(const VmRecord& record) const {
   const fs::path fresh = vms_of(home_) / (".new-" + record.spec.name.str());
   CHECKED(os::remove_tree(fresh));
   CHECKED(os::make_private_directory(fresh));
-  const Json json{{"version", 1}, {"created_at", record.created_at}, {"spec", to_json(record.spec)}};
-  CHECKED(os::write_atomically(fresh / "vm.json", dump_pretty(json) + "\n"));
-  return rename_folder(fresh, at.directory);
+  CHECKED(os::write_atomically(fresh / "vm.json", text_of(record)));
+  return rename_entry(fresh, at.directory);
+}
+
+Result<void> Store::change(const VmRecord& record) const {
+  return os::write_atomically(paths(record.spec.name).record, text_of(record));
+}
+
+Result<Desired> Store::load_desired(const VmName& name) const {
+  const fs::path file = paths(name).desired;
+  const auto text = os::read_file(file);
+  if (!text) {
+    if (text.error().code == Code::not_found) return Desired{};
+    return std::unexpected(text.error());
+  }
+  TRY(const Json json, parse_json(*text, file.string()));
+  const auto restarts = std::clamp<std::int64_t>(integer_or(json, "restarts", 0), 0, 1'000'000'000);
+  return Desired{.state = string_or(json, "state") == "running" ? Desired::State::running : Desired::State::stopped,
+                 .restarts = static_cast<int>(restarts),
+                 .restart_due = on(flag_or(json, "restart_due", Flag::off)),
+                 .autostarted_boot = string_or(json, "autostarted_boot")};
+}
+
+Result<void> Store::save_desired(const VmName& name, const Desired& desired) const {
+  const Json json{{"version", 1},
+                  {"state", desired.state == Desired::State::running ? "running" : "stopped"},
+                  {"restarts", desired.restarts},
+                  {"restart_due", desired.restart_due},
+                  {"autostarted_boot", desired.autostarted_boot}};
+  return os::write_atomically(paths(name).desired, dump_pretty(json) + "\n");
 }
 
 Result<void> Store::remove(const VmName& name) const {
   const fs::path gone = vms_of(home_) / (".gone-" + name.str());
   CHECKED(os::remove_tree(gone));
-  CHECKED(rename_folder(paths(name).directory, gone));
+  CHECKED(rename_entry(paths(name).directory, gone));
   return os::remove_tree(gone);
+}
+
+Result<fs::path> Store::keep_logs(const VmName& name, const std::string& stamp) const {
+  const fs::path kept = home_ / "logs" / (name.str() + "-" + stamp);
+  CHECKED(os::make_private_directory(home_ / "logs"));
+  CHECKED(os::make_private_directory(kept));
+  std::error_code error;
+  for (fs::directory_iterator it(paths(name).directory, error), end; !error && it != end; it.increment(error)) {
+    const fs::path& file = it->path();
+    const bool report = file == paths(name).last_stop;
+    if (!report && file.filename().string().find(".log") == std::string::npos) continue;
+    if (!fs::is_regular_file(it->symlink_status(error))) continue;
+    CHECKED(rename_entry(file, kept / file.filename()));
+  }
+  if (error) return fail(Code::io, "keep the logs of '" + name.str() + "': " + error.message());
+  return kept;
 }
 
 }  // namespace bulkhead::store

@@ -15,6 +15,15 @@ struct VmRecord {
   std::string created_at;  // RFC 3339, UTC
 };
 
+// What the VM is wanted to be, whatever it is; kept over restarts of the daemon.
+struct Desired {
+  enum class State { stopped, running };
+  State state = State::stopped;
+  int restarts = 0;                // in a row, by the restart policy
+  bool restart_due = false;        // it ended by itself, and is to be started again
+  std::string autostarted_boot{};  // the boot of the machine in which it was autostarted
+};
+
 // Where the files of one VM are.
 struct VmPaths {
   std::filesystem::path directory;
@@ -22,6 +31,7 @@ struct VmPaths {
   std::filesystem::path ledger;     // ledger.jsonl
   std::filesystem::path run_lock;   // run.lock: held by the run itself
   std::filesystem::path last_stop;  // last-stop.json
+  std::filesystem::path desired;    // desired.json
   std::filesystem::path agent_log;
   std::filesystem::path driver_directory;  // the driver's own
 };
@@ -47,8 +57,15 @@ class Store {
   Result<VmRecord> load(const VmName& name) const;
   // exists: there is a VM of that name. The VM is there whole, or not at all.
   Result<void> create(const VmRecord& record) const;
+  // Replaces the record of a VM that is there.
+  Result<void> change(const VmRecord& record) const;
+  // A VM of which nothing is written is wanted stopped.
+  Result<Desired> load_desired(const VmName& name) const;
+  Result<void> save_desired(const VmName& name, const Desired& desired) const;
   // The caller has proved that nothing of the VM lives.
   Result<void> remove(const VmName& name) const;
+  // Moves the logs of a VM that is about to be removed to a folder of their own below `logs`: that folder.
+  Result<std::filesystem::path> keep_logs(const VmName& name, const std::string& stamp) const;
 
  private:
   explicit Store(std::filesystem::path home) : home_(std::move(home)) {}
