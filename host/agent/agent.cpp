@@ -112,11 +112,11 @@ Task<Result<Json>> Agent::dispatch(api::Request request) {
   const Deadline deadline = deadline_of(request.body);
   if (request.method == "GET" && request.path == "/v1/run") co_return describe();
   if (request.method == "GET" && request.path == "/v1/events") {
-    const std::string after = api::query_value(request, "after");
-    const std::string wait = api::query_value(request, "wait_ms");
-    const auto wait_ms = milliseconds{std::strtoll(wait.c_str(), nullptr, 10)};
-    const Deadline until = Clock::now() + std::clamp(wait_ms, milliseconds{0}, longest_poll);
-    auto events = co_await journal_.read(std::strtoull(after.c_str(), nullptr, 10), until);
+    CO_TRY(const std::uint64_t after, api::query_number(request, "after", 0));
+    CO_TRY(const std::uint64_t wait_ms, api::query_number(request, "wait_ms", 0));
+    const auto longest = static_cast<std::uint64_t>(longest_poll.count());
+    const Deadline until = Clock::now() + milliseconds{std::min(wait_ms, longest)};
+    auto events = co_await journal_.read(after, until);
     Json body = Json::object();
     body["events"] = std::move(events);
     co_return body;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 
 #include "api/message.hpp"
 
@@ -12,5 +13,10 @@ Task<Result<Response>> call(std::filesystem::path socket, Request request, Deadl
 
 // The same for a program without an event loop; blocks.
 Result<Response> call_and_wait(const std::filesystem::path& socket, Request request, Deadline deadline);
+
+// A stream of server-sent events: `take` is given the data of each, and ends the stream with false. Blocks until then,
+// until the server ends it, or until the deadline (timed_out).
+Result<void> stream_and_wait(const std::filesystem::path& socket, Request request,
+                             const std::function<bool(const Json& event)>& take, Deadline deadline);
 
 }  // namespace bulkhead::api

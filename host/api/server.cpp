@@ -1,10 +1,15 @@
 #include "api/server.hpp"
 
+#include <algorithm>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>
+#include <boost/url/parse.hpp>
+#include <boost/url/url_view.hpp>
+#include <cctype>
 #include <deque>
 #include <utility>
 
@@ -29,6 +34,8 @@ struct Server::State {
   Limits limits;
   Log log;
   std::size_t open = 0;                          // being read, handled or written
+  std::size_t handled = 0;                       // being handled
+  std::size_t streams = 0;                       // being sent
   std::deque<std::weak_ptr<Reading>> reading{};  // whose request has not arrived yet, the oldest first
   Event changed{};
   bool closed = false;
@@ -38,11 +45,27 @@ namespace {
 
 using HttpRequest = http::request<http::string_body>;
 
+// The path and the query in clear text. A '/' that was encoded would be taken for a separator: no path of ours has one.
+Result<void> read_target(std::string_view target, Request& request) {
+  const auto parsed = boost::urls::parse_origin_form(target);
+  if (!parsed) return fail(Code::invalid, "read request: its target is no path with a query");
+  for (const auto& segment : parsed->segments()) {
+    if (segment.find('/') != std::string::npos)
+      return fail(Code::not_found, "read request: an encoded '/' in its path");
+    request.path += "/" + segment;
+  }
+  for (const auto& parameter : parsed->params()) request.query[parameter.key] = parameter.value;
+  return {};
+}
+
 Result<Request> from_http(const HttpRequest& message) {
-  const std::string target(message.target());
-  const auto mark = target.find('?');
-  Request request{.method = std::string(message.method_string()), .path = target.substr(0, mark)};
-  if (mark != std::string::npos) request.query = target.substr(mark + 1);
+  Request request{.method = std::string(message.method_string()), .path = {}};
+  CHECKED(read_target(std::string_view(message.target().data(), message.target().size()), request));
+  for (const auto& field : message) {
+    std::string key(field.name_string());
+    std::ranges::transform(key, key.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    request.headers[std::move(key)] = std::string(field.value());
+  }
   if (!message.body().empty()) {
     TRY(request.body, parse_json(message.body(), "request body"));
   }
@@ -50,14 +73,31 @@ Result<Request> from_http(const HttpRequest& message) {
   return request;
 }
 
-http::response<http::string_body> to_http(const Response& response, unsigned version) {
-  http::response<http::string_body> message{static_cast<http::status>(response.status), version};
+template <class Message>
+void set_headers(Message& message, const Response& response) {
   message.set(http::field::content_type, "application/json");
-  message.body() = dump(response.body);
+  for (const auto& [key, value] : response.headers) message.set(key, value);
   message.keep_alive(false);
+}
+
+http::response<http::string_body> to_http(const Response& response) {
+  http::response<http::string_body> message{static_cast<http::status>(response.status), 11};
+  set_headers(message, response);
+  message.body() = dump(response.body);
   message.prepare_payload();
   return message;
 }
+
+class Counted {
+ public:
+  explicit Counted(std::size_t& count) : count_(count) { ++count_; }
+  Counted(const Counted&) = delete;
+  Counted& operator=(const Counted&) = delete;
+  ~Counted() { --count_; }
+
+ private:
+  std::size_t& count_;
+};
 
 void close_at(const std::shared_ptr<Reading>& reading, Deadline deadline) {
   reading->timer.expires_at(deadline);
@@ -152,17 +192,50 @@ Task<void> Server::answer(std::shared_ptr<State> state, std::shared_ptr<Reading>
   }
   if (error) {
     response = refusal(error);
+  } else if (state->handled >= state->limits.requests) {
+    response = failure({.code = Code::unavailable, .what = "read request: too many are being handled"});
+    response.headers["retry-after"] = "5";
   } else if (auto request = from_http(parser.get()); request) {
     Request wanted = *std::move(request);
+    const Counted counted(state->handled);
     response = co_await state->handler(std::move(wanted));
   } else {
     response = failure(request.error());
   }
-  auto message = to_http(response, 11);
+  if (response.stream && state->streams >= state->limits.streams) {
+    response = failure({.code = Code::unavailable, .what = "open a stream: too many are open"});
+  }
+  if (response.stream) {
+    const Counted counted(state->streams);
+    co_await send_stream(state, reading, std::move(response));
+    co_return;
+  }
+  auto message = to_http(response);
   close_at(reading, Clock::now() + state->limits.request_time);
   auto written = co_await http::async_write(reading->stream, message, token);
   reading->timer.cancel();
   static_cast<void>(written);  // a client that does not wait for its answer is not an error of ours
+}
+
+// Until the stream ends, or the client does not take what is sent.
+Task<void> Server::send_stream(std::shared_ptr<State> state, std::shared_ptr<Reading> reading, Response response) {
+  auto token = asio::as_tuple(asio::use_awaitable);
+  http::response<http::empty_body> head{static_cast<http::status>(response.status), 11};
+  set_headers(head, response);
+  http::response_serializer<http::empty_body> serializer(head);
+  close_at(reading, Clock::now() + state->limits.request_time);
+  auto begun = co_await http::async_write_header(reading->stream, serializer, token);
+  if (std::get<0>(begun)) co_return;
+  while (!state->closed) {
+    reading->timer.cancel();
+    const std::string chunk = co_await response.stream();
+    if (chunk.empty()) break;
+    close_at(reading, Clock::now() + state->limits.request_time);
+    auto buffer = asio::buffer(chunk);
+    auto sent = co_await asio::async_write(reading->stream, buffer, token);
+    if (std::get<0>(sent)) break;
+  }
+  reading->timer.cancel();
 }
 
 }  // namespace bulkhead::api

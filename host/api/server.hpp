@@ -25,6 +25,7 @@ class Server {
   struct State;
   static void make_room(State& state);
   static Task<void> answer(std::shared_ptr<State> state, std::shared_ptr<Reading> reading);
+  static Task<void> send_stream(std::shared_ptr<State> state, std::shared_ptr<Reading> reading, Response response);
   static Task<void> serve_connection(std::shared_ptr<State> state, os::Stream stream);
 
   std::shared_ptr<State> state_;

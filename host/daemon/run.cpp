@@ -215,7 +215,7 @@ Task<void> Run::leader_exit() {
 
 Task<Result<Json>> Run::call(std::string path, Json body, Deadline deadline) {
   if (!agent_alive()) co_return fail(Code::unavailable, "call the agent: it is dead");
-  api::Request request{.method = "POST", .path = std::move(path), .query = {}, .body = std::move(body)};
+  api::Request request{.method = "POST", .path = std::move(path), .body = std::move(body)};
   const Deadline limit = deadline + answer_slack;
   auto answer = co_await api::call(socket(), std::move(request), limit);
   if (!answer) {
@@ -248,8 +248,8 @@ Error Run::agent_death() const {
 }
 
 Task<Result<Json>> Run::events(std::uint64_t after, milliseconds wait) {
-  const std::string query = "after=" + std::to_string(after) + "&wait_ms=" + std::to_string(wait.count());
-  api::Request request{.method = "GET", .path = "/v1/events", .query = query};
+  api::Request request{.method = "GET", .path = "/v1/events"};
+  request.query = {{"after", std::to_string(after)}, {"wait_ms", std::to_string(wait.count())}};
   const Deadline limit = Clock::now() + wait + milliseconds{10'000};
   auto answer = co_await api::call(socket(), std::move(request), limit);
   if (!answer) co_return std::unexpected(answer.error());

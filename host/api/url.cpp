@@ -1,0 +1,2 @@
+// Boost.URL is compiled here, and not linked: its library is not everywhere.
+#include <boost/url/src.hpp>
