@@ -43,9 +43,17 @@ Result<Json> vm_info(const Link& link, const std::string& name) {
   return call(link, {.method = "GET", .path = std::move(path)}, after(quick));
 }
 
+// Asks for an operation and waits for its end. Nothing: it was not done in that time, and goes on.
+Result<std::optional<Json>> operate(const Link& link, api::Request request, milliseconds time) {
+  const milliseconds longest_wait{3'600'000};
+  request.query["wait"] = std::to_string(std::clamp(time, milliseconds{1}, longest_wait).count()) + "ms";
+  TRY(Json operation, call(link, std::move(request), after(time + answer_slack)));
+  if (string_or(operation, "state") == "running") return std::nullopt;
+  return std::move(operation["result"]);
+}
+
 // The client's own time was up: what was asked goes on.
-Error waiting_ended(Error error, const std::string& what) {
-  if (error.code != Code::timed_out) return error;
+Error waiting_ended(const std::string& what) {
   return {.code = Code::timed_out,
           .what = what + ": not done within the time given; it goes on",
           .hint = "see: bulkhead list"};
@@ -81,8 +89,10 @@ Result<int> start(const Link& link, const Common& common, const std::string& nam
   const milliseconds time = common.timeout.value_or(start_time);
   Json body{{"timeout_ms", time.count()}};
   // A start that is late is undone by the daemon before it answers, which takes a little longer.
-  TRY(const Json vm,
-      call(link, {.method = "POST", .path = path + "/start", .body = std::move(body)}, after(time + answer_slack)));
+  TRY(const std::optional<Json> done,
+      operate(link, {.method = "POST", .path = path + "/start", .body = std::move(body)}, time + answer_slack));
+  if (!done) return std::unexpected(waiting_ended("start '" + name + "'"));
+  const Json& vm = *done;
   std::string text = "'" + name + "' is " + string_or(vm, "state") + "\n";
   for (const Json& warning : vm.value("warnings", Json::array())) text += "  " + warning.get<std::string>() + "\n";
   show(common, vm, text);
@@ -94,14 +104,17 @@ Result<int> stop(const Link& link, const Common& common, const std::string& name
   Json body{{"force", on(options.force)}};
   if (options.grace) body["grace_ms"] = options.grace->count();
   if (on(options.dry_run)) {
-    body["dry_run"] = true;
-    TRY(const Json plan, call(link, {.method = "POST", .path = path + "/stop", .body = std::move(body)}, after(quick)));
+    api::Request request{.method = "GET", .path = path + "/stop-plan"};
+    if (on(options.force)) request.query["force"] = "true";
+    if (options.grace) request.query["grace_ms"] = std::to_string(options.grace->count());
+    TRY(const Json plan, call(link, std::move(request), after(quick)));
     show(common, plan, render_plan(plan));
     return 0;
   }
-  auto report = call(link, {.method = "POST", .path = path + "/stop", .body = std::move(body)},
-                     after(common.timeout.value_or(stop_time)));
-  if (!report) return std::unexpected(waiting_ended(report.error(), "stop '" + name + "'"));
+  TRY(const std::optional<Json> report,
+      operate(link, {.method = "POST", .path = path + "/stop", .body = std::move(body)},
+              common.timeout.value_or(stop_time)));
+  if (!report) return std::unexpected(waiting_ended("stop '" + name + "'"));
   show(common, *report, render_stop(*report));
   return string_or(*report, "outcome") == "stopped" ? 0 : 1;
 }
@@ -120,9 +133,10 @@ Result<int> info(const Link& link, const Common& common, const std::string& name
 
 Result<int> remove(const Link& link, const Common& common, const std::string& name, Flag force) {
   TRY(std::string path, vm_path(name));
-  auto removed = call(link, {.method = "DELETE", .path = path, .query = on(force) ? "force=true" : ""},
-                      after(common.timeout.value_or(stop_time)));
-  if (!removed) return std::unexpected(waiting_ended(removed.error(), "remove '" + name + "'"));
+  api::Request request{.method = "DELETE", .path = path};
+  if (on(force)) request.query["force"] = "true";
+  TRY(const std::optional<Json> removed, operate(link, std::move(request), common.timeout.value_or(stop_time)));
+  if (!removed) return std::unexpected(waiting_ended("remove '" + name + "'"));
   show(common, *removed, "removed '" + name + "'\n");
   return 0;
 }
@@ -190,7 +204,8 @@ Result<int> host_stop(const Link& link, const Common& common, Flag keep_vms) {
   const Deadline deadline = after(time + answer_slack);
   Json body{{"keep_vms", on(keep_vms)}, {"timeout_ms", time.count()}};
   auto stopped = link.call({.method = "POST", .path = "/v1/host/stop", .body = std::move(body)}, deadline);
-  if (!stopped) return std::unexpected(waiting_ended(stopped.error(), "stop bulkheadd"));
+  if (!stopped && stopped.error().code == Code::timed_out) return std::unexpected(waiting_ended("stop bulkheadd"));
+  if (!stopped) return std::unexpected(stopped.error());
   if (daemon && !daemon->wait(deadline)) return fail(Code::timed_out, "stop bulkheadd: it has not exited in time");
   const auto left = integer_or(*stopped, "not_stopped", 0);
   const auto kept = integer_or(*stopped, "kept", 0);

@@ -7,23 +7,17 @@
 
 #include "base/suggest.hpp"
 #include "base/timestamp.hpp"
+#include "os/process.hpp"
 
 namespace bulkhead::daemon {
 
 namespace {
 
-constexpr milliseconds start_time{120'000};
 constexpr milliseconds end_time{120'000};
-constexpr milliseconds longest{24LL * 3600 * 1000};
-
-Deadline deadline_of(const Json& body, milliseconds otherwise) {
-  const milliseconds wanted{integer_or(body, "timeout_ms", otherwise.count())};
-  return Clock::now() + std::clamp(wanted, milliseconds{1}, longest);
-}
 
 Task<void> stop_quietly(std::shared_ptr<Vm> vm, Log log, std::shared_ptr<std::size_t> left,
                         std::shared_ptr<Event> done) {
-  const StopRequest request;
+  const StopRequest request{.by = StopRequest::By::host};
   auto stopped = co_await vm->stop(request);
   if (!stopped) log.warning(stopped.error().what);
   --*left;
@@ -55,7 +49,7 @@ Task<void> Daemon::open() {
       unreadable_.emplace(name, record.error().what);
       continue;
     }
-    auto vm = std::make_shared<Vm>(surroundings_, *std::move(record));
+    auto vm = std::make_shared<Vm>(surroundings_, *std::move(record), start_check());
     vms_.emplace(name, vm);
     ++*left;
     surroundings_.scope.spawn("recover " + name.str(), recover_quietly(vm, left, done));
@@ -63,48 +57,14 @@ Task<void> Daemon::open() {
   while (*left > 0) co_await done->wait(Deadline::max());  // each is bounded by itself
 }
 
-Task<api::Response> Daemon::handle(api::Request request) {
-  const std::string what = request.method + " " + request.path;
-  auto answer = co_await dispatch(std::move(request));
-  if (!answer) {
-    surroundings_.log.info(what + ": " + answer.error().what);
-    co_return api::failure(answer.error());
+void Daemon::start_wanted() {
+  surroundings_.events.publish("host.started", "", {{"version", BULKHEAD_VERSION}, {"pid", ::getpid()}});
+  const auto boot = os::boot_id();
+  if (!boot) {
+    surroundings_.log.warning(boot.error().what);
+    return;
   }
-  api::Response response;
-  response.body = *std::move(answer);
-  co_return response;
-}
-
-Task<Result<Json>> Daemon::dispatch(api::Request request) {
-  const std::string what = request.method + " " + request.path;
-  if (what == "GET /v1/host") co_return describe();
-  if (what == "POST /v1/host/stop") co_return co_await stop_host(std::move(request.body));
-  if (what == "GET /v1/vms") co_return list();
-  if (what == "POST /v1/vms") co_return create(request.body);
-  if (what == "GET /v1/drivers") co_return drivers();
-  const std::string prefix = "/v1/vms/";
-  if (request.path.starts_with(prefix)) {
-    const std::string rest = request.path.substr(prefix.size());
-    const auto slash = rest.find('/');
-    std::string name = rest.substr(0, slash);
-    std::string verb = slash == std::string::npos ? "" : rest.substr(slash + 1);
-    std::string method = request.method;
-    co_return co_await dispatch_vm(std::move(method), std::move(name), std::move(verb), std::move(request));
-  }
-  co_return fail(Code::not_found, what + ": no such resource");
-}
-
-Task<Result<Json>> Daemon::dispatch_vm(std::string method, std::string name, std::string verb, api::Request request) {
-  auto vm = find(name);
-  if (!vm) co_return std::unexpected(vm.error());
-  if (method == "GET" && verb.empty()) co_return (*vm)->info();
-  if (method == "POST" && verb == "start") co_return co_await start(*vm, std::move(request.body));
-  if (method == "POST" && verb == "stop") co_return co_await stop(*vm, std::move(request.body));
-  if (method == "DELETE" && verb.empty()) {
-    const Flag force = api::query_value(request, "force") == "true" ? Flag::on : Flag::off;
-    co_return co_await remove(*vm, force);
-  }
-  co_return fail(Code::not_found, method + " " + request.path + ": no such resource");
+  for (const auto& [name, vm] : vms_) vm->start_if_wanted(*boot);
 }
 
 Result<std::shared_ptr<Vm>> Daemon::find(const std::string& name) const {
@@ -130,10 +90,7 @@ Error refused(std::vector<Problem> problems) {
 
 }  // namespace
 
-// Everything wrong with the document is told in one go, the driver's own options included.
-Result<Json> Daemon::create(const Json& body) {
-  TRY(const Json document, object_at(body, "spec"));
-  TRY(const std::string folder, string_at(body, "folder"));
+Result<store::VmSpec> Daemon::check(const Json& document, const std::filesystem::path& folder) const {
   std::vector<Problem> problems = store::check_spec(document);
   if (const auto driver_name = string_at(document, "driver")) {
     const auto catalogue = catalogue::Catalogue::scan(surroundings_.driver_folders);
@@ -144,21 +101,39 @@ Result<Json> Daemon::create(const Json& body) {
       std::ranges::move(driver->options.check(options, "/options"), std::back_inserter(problems));
     }
   }
+  if (!folder.is_absolute()) problems.push_back({"/folder", "'" + folder.string() + "' is not absolute", {}});
   if (!problems.empty()) return std::unexpected(refused(std::move(problems)));
-  TRY(store::VmSpec spec, store::parse_spec(document, folder));
+  return store::parse_spec(document, folder);
+}
+
+Result<std::shared_ptr<Vm>> Daemon::create(store::VmSpec spec) {
   store::VmRecord record{.spec = std::move(spec), .created_at = timestamp_now()};
-  CHECKED(surroundings_.store.create(record));
   const VmName name = record.spec.name;
-  auto vm = std::make_shared<Vm>(surroundings_, std::move(record));
+  if (unreadable_.contains(name)) {
+    return fail(Code::exists, "create '" + name.str() + "': there is a VM of that name", "use another name");
+  }
+  CHECKED(surroundings_.store.create(record));
+  auto vm = std::make_shared<Vm>(surroundings_, std::move(record), start_check());
   vms_.emplace(name, vm);
-  return vm->info();
+  surroundings_.events.publish("vm.created", name.str());
+  return vm;
+}
+
+Vm::MayStart Daemon::start_check() const {
+  return [this](const Vm& vm) { return may_start(vm); };
 }
 
 // The kernel's locks decide, also between homes; but only here it is known whose disk it is.
-Result<void> Daemon::check_disks(const Vm& vm) const {
+Result<void> Daemon::may_start(const Vm& vm) const {
+  if (ending_) return fail(Code::unavailable, "start '" + vm.name().str() + "': the host is stopping");
+  const auto known = vms_.find(vm.name());
+  if (known == vms_.end() || known->second.get() != &vm) {
+    return fail(Code::gone, "start '" + vm.name().str() + "': it was removed");
+  }
   for (const auto& [name, other] : vms_) {
     if (name == vm.name() || !other->has_run()) continue;
-    for (const store::Disk& theirs : other->spec().disks) {
+    const store::VmSpec in_force = other->spec_in_force();
+    for (const store::Disk& theirs : in_force.disks) {
       for (const store::Disk& ours : vm.spec().disks) {
         std::error_code ignored;
         const bool same = ours.path == theirs.path || std::filesystem::equivalent(ours.path, theirs.path, ignored);
@@ -172,40 +147,34 @@ Result<void> Daemon::check_disks(const Vm& vm) const {
   return {};
 }
 
-Task<Result<Json>> Daemon::start(std::shared_ptr<Vm> vm, Json body) {
-  if (ending_) co_return fail(Code::unavailable, "start '" + vm->name().str() + "': the host is stopping");
-  if (auto free = check_disks(*vm); !free) co_return std::unexpected(free.error());
-  const Deadline deadline = deadline_of(body, start_time);
-  co_return co_await vm->start(deadline);
-}
-
-Task<Result<Json>> Daemon::stop(std::shared_ptr<Vm> vm, Json body) {
-  StopRequest request;
-  if (on(flag_or(body, "force", Flag::off))) request.how = StopRequest::How::forced;
-  if (body.contains("grace_ms")) {
-    request.grace = std::clamp(milliseconds{integer_or(body, "grace_ms", 0)}, milliseconds{0}, longest);
-  }
-  if (on(flag_or(body, "dry_run", Flag::off))) co_return co_await vm->plan_stop(request);
-  co_return co_await vm->stop(request);
-}
-
-Task<Result<Json>> Daemon::remove(std::shared_ptr<Vm> vm, Flag force) {
+Task<Result<Json>> Daemon::remove(std::shared_ptr<Vm> vm, Flag force, Flag keep_logs) {
   const VmName name = vm->name();
-  if (on(force) && vm->state() != State::lost) {
+  if (vm->state() != State::lost) {
+    // Also when it is stopped: so that it is not about to be started again.
     StopRequest request;
-    request.how = StopRequest::How::forced;
-    auto stopped = co_await vm->stop(request);
-    if (!stopped) co_return std::unexpected(stopped.error());
+    if (on(force)) request.how = StopRequest::How::forced;
+    if (on(force) || !vm->has_run()) {
+      auto stopped = co_await vm->stop(request);
+      if (!stopped) co_return std::unexpected(stopped.error());
+    }
   }
-  if (vm->state() != State::stopped && vm->state() != State::failed) {
+  if (vm->has_run() || (vm->state() != State::stopped && vm->state() != State::failed)) {
     const std::string state(daemon::name(vm->state()));
     co_return fail(Code::busy, "remove '" + name.str() + "': it is " + state,
                    vm->state() == State::lost ? "" : "stop it first, or use --force");
   }
-  if (auto removed = surroundings_.store.remove(name); !removed) co_return std::unexpected(removed.error());
+  const auto known = vms_.find(name);
+  if (known == vms_.end() || known->second != vm) co_return fail(Code::not_found, "no VM '" + name.str() + "'");
+  Json done{{"removed", name.str()}};
+  if (on(keep_logs)) {
+    std::string stamp = timestamp_now();
+    std::erase_if(stamp, [](char c) { return c == ':' || c == '-' || c == '.'; });
+    CO_TRY(const std::filesystem::path kept, surroundings_.store.keep_logs(name, stamp));
+    done["logs"] = kept.string();
+  }
+  CO_CHECKED(surroundings_.store.remove(name));
   vms_.erase(name);
-  Json done = Json::object();
-  done["removed"] = name.str();
+  surroundings_.events.publish("vm.removed", name.str());
   co_return done;
 }
 
@@ -225,16 +194,15 @@ Task<std::size_t> Daemon::stop_all(Deadline deadline) {
   co_return alive;
 }
 
-Task<Result<Json>> Daemon::stop_host(Json body) {
-  ending_ = true;
-  Json answer = Json::object();
-  answer["kept"] = 0;
-  if (on(flag_or(body, "keep_vms", Flag::off))) {
+Task<Json> Daemon::stop_host(Vms vms, std::optional<milliseconds> time) {
+  if (!std::exchange(ending_, true)) surroundings_.events.publish("host.stopping", "");
+  for (const auto& [name, vm] : vms_) vm->hold();
+  Json answer{{"kept", 0}};
+  if (vms == Vms::keep) {
     answer["kept"] =
         std::ranges::count_if(vms_, [](const auto& entry) { return entry.second->state() == State::running; });
   } else {
-    const Deadline deadline = deadline_of(body, end_time);
-    const std::size_t alive = co_await stop_all(deadline);
+    const std::size_t alive = co_await stop_all(Clock::now() + time.value_or(end_time));
     answer["not_stopped"] = alive;
   }
   ended_ = true;
@@ -243,12 +211,10 @@ Task<Result<Json>> Daemon::stop_host(Json body) {
 }
 
 void Daemon::ask_for_end(Vms vms) {
-  Json body = Json::object();
-  body["keep_vms"] = vms == Vms::keep;
-  auto perform = [](Daemon* self, Json wanted) -> Task<void> {
-    static_cast<void>(co_await self->stop_host(std::move(wanted)));
+  auto perform = [](Daemon* self, Vms wanted) -> Task<void> {
+    static_cast<void>(co_await self->stop_host(wanted, std::nullopt));
   };
-  surroundings_.scope.spawn("stop the host", perform(this, std::move(body)));
+  surroundings_.scope.spawn("stop the host", perform(this, vms));
 }
 
 Task<void> Daemon::wait_for_end() { co_await end_.wait(Deadline::max()); }
@@ -297,6 +263,7 @@ Json Daemon::describe() const {
           {"runtime_directory", surroundings_.runtime_directory.string()},
           {"containment", containment_json(surroundings_.containment)},
           {"started_at", started_at_},
+          {"log_level", bulkhead::name(surroundings_.log.level())},
           {"vms", vms_.size()},
           {"running", std::ranges::count_if(vms_, [](const auto& e) { return e.second->state() == State::running; })}};
 }

@@ -1,41 +1,46 @@
 #pragma once
 
+#include <filesystem>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
-#include "api/message.hpp"
 #include "daemon/surroundings.hpp"
 #include "daemon/vm.hpp"
 
 namespace bulkhead::daemon {
 
-// The VMs of one home, and what clients may ask of them (docs/api.md).
+// The VMs of one home, and the life of the daemon itself.
 class Daemon {
  public:
   explicit Daemon(const Surroundings& surroundings);
   // Reads the store; begins to adopt or finish what earlier runs left. Before the first request.
   Task<void> open();
-  Task<api::Response> handle(api::Request request);
-  // Waits until a client or a signal has asked for the end and, unless VMs are to be kept, all are stopped.
-  Task<void> wait_for_end();
-  enum class Vms { stop, keep };
-  void ask_for_end(Vms vms);
+  // Starts what is wanted to run and does not.
+  void start_wanted();
 
- private:
-  Task<Result<Json>> dispatch(api::Request request);
-  Task<Result<Json>> dispatch_vm(std::string method, std::string name, std::string verb, api::Request request);
-  Result<Json> create(const Json& body);
-  Task<Result<Json>> start(std::shared_ptr<Vm> vm, Json body);
-  Task<Result<Json>> stop(std::shared_ptr<Vm> vm, Json body);
-  Task<Result<Json>> remove(std::shared_ptr<Vm> vm, Flag force);
-  Task<Result<Json>> stop_host(Json body);
-  Task<std::size_t> stop_all(Deadline deadline);
-  Result<std::shared_ptr<Vm>> find(const std::string& name) const;
-  Result<void> check_disks(const Vm& vm) const;
   Json list() const;
   Json drivers() const;
   Json describe() const;
+  // not_found: there is none of that name. invalid: its record cannot be read.
+  Result<std::shared_ptr<Vm>> find(const std::string& name) const;
+  // Everything that is wrong with the document in one go, the driver's own options included.
+  Result<store::VmSpec> check(const Json& document, const std::filesystem::path& folder) const;
+  Result<std::shared_ptr<Vm>> create(store::VmSpec spec);
+  Task<Result<Json>> remove(std::shared_ptr<Vm> vm, Flag force, Flag keep_logs);
+
+  enum class Vms { stop, keep };
+  // The number of VMs that go on, or were not stopped in time. The daemon ends when it returns.
+  Task<Json> stop_host(Vms vms, std::optional<milliseconds> time);
+  void ask_for_end(Vms vms);
+  // Returns when stop_host has.
+  Task<void> wait_for_end();
+
+ private:
+  Task<std::size_t> stop_all(Deadline deadline);
+  Result<void> may_start(const Vm& vm) const;
+  Vm::MayStart start_check() const;
 
   const Surroundings& surroundings_;
   std::map<VmName, std::shared_ptr<Vm>> vms_;

@@ -12,6 +12,7 @@
 #include "contain/cgroup.hpp"
 #include "contain/scope.hpp"
 #include "daemon/daemon.hpp"
+#include "daemon/resources.hpp"
 #include "os/file.hpp"
 #include "os/lock.hpp"
 #include "os/paths.hpp"
@@ -83,16 +84,18 @@ Task<void> obey_signals(asio::signal_set* signals, Daemon* daemon) {
   daemon->ask_for_end(Daemon::Vms::keep);
 }
 
-Task<void> live(Daemon* daemon, api::Server* server, asio::io_context* context, asio::signal_set* signals, Scope* scope,
-                Log log) {
+Task<void> live(Daemon* daemon, api::Server* server, Events* events, asio::io_context* context,
+                asio::signal_set* signals, Scope* scope, Log log) {
   co_await daemon->open();
   scope->spawn("signals", obey_signals(signals, daemon));  // what came before now is not lost: it waits
   scope->spawn("server", server->serve());
   log.info("ready");
   // Whoever started us waits for this line.
   std::cout << "ready" << std::endl;
+  daemon->start_wanted();
   co_await daemon->wait_for_end();
   server->close();
+  events->close();
   co_await server->drain(Clock::now() +
                          milliseconds{500});  // the answer to the request that asked for it goes out first
   log.info("end");
@@ -150,26 +153,29 @@ Result<void> run(const Arguments& arguments) {
   asio::thread_pool pool(16);  // looks and kill rounds, each a fraction of a second
   Scope scope(context.get_executor(), log);
   Endings endings;
+  Events events(home, log);
   const Surroundings surroundings{.executor = context.get_executor(),
                                   .pool = pool,
                                   .scope = scope,
                                   .store = store,
                                   .endings = endings,
+                                  .events = events,
                                   .runtime_directory = runtime,
                                   .containment = std::move(containment),
                                   .agent_program = programs / "bulkhead-agent",
                                   .driver_folders = std::move(folders),
                                   .log = log};
   Daemon daemon(surroundings);
+  Resources resources(daemon, surroundings);
   TRY(os::UniqueHandle socket, os::listen_on(socket_path));
   TRY(os::Listener listener, os::Listener::adopt(context.get_executor(), std::move(socket)));
   api::Server server(
-      std::move(listener), [&daemon](api::Request r) { return daemon.handle(std::move(r)); }, api::Limits{}, scope,
-      log);
+      std::move(listener), [&resources](api::Request r) { return resources.handle(std::move(r)); }, api::Limits{},
+      scope, log);
   asio::signal_set child_signals(context, SIGCHLD);
   asio::signal_set end_signals(context, SIGTERM, SIGINT, SIGHUP);
   scope.spawn("children", reap_children(&child_signals, &endings));
-  scope.spawn("daemon", live(&daemon, &server, &context, &end_signals, &scope, log));
+  scope.spawn("daemon", live(&daemon, &server, &events, &context, &end_signals, &scope, log));
   log.info("containment: " + std::string(contain::name(surroundings.containment.mechanism)));
   for (const auto& obstacle : surroundings.containment.obstacles) {
     log.info("containment by " + std::string(contain::name(obstacle.mechanism)) + " cannot be had: " + obstacle.why);

@@ -11,6 +11,7 @@
 #include "base/log.hpp"
 #include "catalogue/catalogue.hpp"
 #include "contain/containment.hpp"
+#include "daemon/events.hpp"
 #include "os/process.hpp"
 #include "store/store.hpp"
 
@@ -36,6 +37,7 @@ struct Surroundings {
   Scope& scope;
   const store::Store& store;
   const Endings& endings;
+  Events& events;
   std::filesystem::path runtime_directory;
   contain::Provided containment;
   std::filesystem::path agent_program;

@@ -183,11 +183,13 @@ TEST_CASE("C08: a start for which the disk has not enough space fails with the f
   const HostUnderTest& host = home.host();
   std::size_t failed = 0;
   std::size_t started = 0;
-  // The longer the VM's arguments, the earlier is the record of its ledger for which there is no page.
+  // The longer the VM's arguments, the earlier is the record of its ledger for which there is no page. What is wanted of
+  // the VM and what happened to it take pages too.
   for (std::size_t length = 0; length < page; length += 128) {
-    CAPTURE(length);
+    const std::size_t room = 1 + (length / 128) % 4;
+    CAPTURE(length, room);
     host.create(host.process("p", {"say", "ready", "name", std::string(length, 'n')}));
-    home.fill_but(1);
+    home.fill_but(room);
     const Finished finished = host.bulkhead({"start", "p", "--json"});
     INFO(finished.out << finished.err);
     if (finished.code == 0) {
