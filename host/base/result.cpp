@@ -55,6 +55,14 @@ std::unexpected<Error> fail(Code code, std::string what, std::string hint) {
   return std::unexpected(Error{.code = code, .what = std::move(what), .hint = std::move(hint)});
 }
 
+std::string one_line(const Error& error) {
+  if (error.problems.empty()) return error.what;
+  const Problem& first = error.problems.front();
+  const std::size_t others = error.problems.size() - 1;
+  return error.what + " (" + first.pointer + ": " + first.reason +
+         (others == 0 ? "" : ", and " + std::to_string(others) + " more") + ")";
+}
+
 Error within(std::string_view context, Error error) {
   error.what.insert(0, ": ");
   error.what.insert(0, context);

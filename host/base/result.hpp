@@ -55,6 +55,9 @@ using Result = std::expected<T, Error>;
 
 std::unexpected<Error> fail(Code code, std::string what, std::string hint = {});
 
+// For where only one line can be shown: what, and the first problem with its place.
+std::string one_line(const Error& error);
+
 // Adds one level of context: within("start 'dev1'", e) is "start 'dev1': <e>".
 Error within(std::string_view context, Error error);
 

@@ -71,6 +71,7 @@ const std::vector<Resources::Route>& Resources::routes() {
       {"GET", "/v1/host", &Resources::get_host},
       {"POST", "/v1/host/stop", &Resources::stop_host},
       {"GET", "/v1/drivers", &Resources::list_drivers},
+      {"POST", "/v1/specs/check", &Resources::check_spec},
       {"GET", "/v1/vms", &Resources::list_vms},
       {"POST", "/v1/vms", &Resources::create_vm},
       {"GET", "/v1/vms/{name}", &Resources::get_vm},
@@ -114,7 +115,7 @@ Task<api::Response> Resources::handle(api::Request request) {
   const std::string what = request.method + " " + request.path;
   auto answered = co_await dispatch(std::move(request));
   if (answered) co_return *std::move(answered);
-  surroundings_.log.info(what + ": " + answered.error().what);
+  surroundings_.log.info(what + ": " + one_line(answered.error()));
   co_return api::failure(answered.error());
 }
 
@@ -128,6 +129,7 @@ Task<Resources::Answer> Resources::dispatch(api::Request request) {
       continue;
     }
     CO_CHECKED(check_body(route, request));
+    CO_CHECKED(wait_of(request));  // before anything is done
     const std::string key = api::header_value(request, key_header);
     if (!key.empty() && request.method != "GET") {
       CO_TRY(const auto* seen, idempotency_.seen(key, request, Clock::now()));
@@ -178,11 +180,15 @@ Task<Resources::Answer> Resources::list_drivers(Call) { co_return ok(daemon_.dri
 
 Task<Resources::Answer> Resources::list_vms(Call) { co_return ok(daemon_.list()); }
 
+Task<Resources::Answer> Resources::check_spec(Call call) {
+  const Json& body = call.request.body;
+  CO_TRY(const store::VmSpec spec, daemon_.check(body.at("spec"), string_or(body, "folder")));
+  co_return ok({{"spec", store::to_json(spec)}});
+}
+
 Task<Resources::Answer> Resources::create_vm(Call call) {
   const api::Request& request = call.request;
-  CO_TRY(const Flag dry_run, api::query_flag(request, "dry_run"));
   CO_TRY(store::VmSpec spec, daemon_.check(request.body.at("spec"), string_or(request.body, "folder")));
-  if (on(dry_run)) co_return ok({{"spec", store::to_json(spec)}});
   CO_TRY(const auto vm, daemon_.create(std::move(spec)));
   api::Response response = ok(vm->info());
   response.status = 201;
@@ -199,14 +205,12 @@ Task<Resources::Answer> Resources::get_vm(Call call) {
 
 Task<Resources::Answer> Resources::change_vm(Call call) {
   const api::Request& request = call.request;
-  CO_TRY(const Flag dry_run, api::query_flag(request, "dry_run"));
   CO_TRY(const auto vm, daemon_.find(call.parameter));
   CO_TRY(store::VmSpec spec, daemon_.check(request.body.at("spec"), string_or(request.body, "folder")));
   if (spec.name != vm->name()) {
     co_return fail(Code::invalid, "change '" + vm->name().str() + "': the spec names '" + spec.name.str() + "'",
                    "a VM keeps its name; create another one");
   }
-  if (on(dry_run)) co_return ok({{"spec", store::to_json(spec)}});
   CO_CHECKED(vm->change(std::move(spec)));
   api::Response response = ok(vm->info());
   const std::string key = api::header_value(request, key_header);
@@ -224,7 +228,8 @@ Task<Resources::Answer> Resources::remove_vm(Call call) {
 
 Task<Resources::Answer> Resources::start_vm(Call call) {
   CO_TRY(auto vm, daemon_.find(call.parameter));
-  const Deadline deadline = Clock::now() + std::max(milliseconds{1}, time_of(call.request.body, "timeout_ms", start_time));
+  const Deadline deadline =
+      Clock::now() + std::max(milliseconds{1}, time_of(call.request.body, "timeout_ms", start_time));
   auto work = vm->start(deadline);
   co_return co_await operate(std::move(call), "start", std::move(vm), std::move(work));
 }

@@ -47,6 +47,7 @@ class Resources {
   Task<Answer> stop_host(Call call);
   Task<Answer> list_drivers(Call call);
   Task<Answer> list_vms(Call call);
+  Task<Answer> check_spec(Call call);
   Task<Answer> create_vm(Call call);
   Task<Answer> get_vm(Call call);
   Task<Answer> change_vm(Call call);

@@ -146,7 +146,7 @@ Task<Result<Json>> Vm::start_run(std::shared_ptr<Run> run, Deadline deadline) {
     co_return fail(Code::cancelled, "it was stopped while it started");
   }
   Error error = reply ? Error{.what = "it ended while it started"} : reply.error();
-  StopReason reason{.why = "the start failed: " + error.what, .unexpected = true};
+  StopReason reason{.why = "the start failed: " + one_line(error), .unexpected = true};
   begin_stop({.how = StopRequest::How::forced}, std::move(reason));
   while (climber_) co_await changed_.wait(Deadline::max());
   co_return std::unexpected(std::move(error));
@@ -237,8 +237,8 @@ Task<void> Vm::start_again(Deadline at, std::size_t plan) {
   const std::size_t ours = keeper_.plan();
   auto started = co_await launch(Clock::now() + patience);
   if (started || keeper_.plan() != ours || run_ || asked_) co_return;
-  surroundings_.log.warning(started.error().what);
-  enter(State::failed, started.error().what);
+  surroundings_.log.warning(one_line(started.error()));
+  enter(State::failed, one_line(started.error()));
   ended_by_itself(Restarts::End::failed, Duration{});
 }
 

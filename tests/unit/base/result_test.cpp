@@ -68,3 +68,12 @@ TEST_CASE("CHECKED goes on after success, and leaves the function with the error
   CHECK(pass_on({}).error().code == Code::exists);
   CHECK(pass_on(fail(Code::denied, "no")).error().code == Code::denied);
 }
+
+TEST_CASE("in one line an error says what, and the first of its problems with its place") {
+  Error error{.code = Code::invalid, .what = "check the VM's spec"};
+  CHECK(one_line(error) == "check the VM's spec");
+  error.problems = {{"/cpus", "is 0", ""}};
+  CHECK(one_line(error) == "check the VM's spec (/cpus: is 0)");
+  error.problems.push_back({"/memory", "is small", ""});
+  CHECK(one_line(error) == "check the VM's spec (/cpus: is 0, and 1 more)");
+}

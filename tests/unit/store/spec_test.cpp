@@ -183,3 +183,34 @@ TEST_CASE("a driver is given sizes in bytes, absolute paths and its own options"
   CHECK(arguments.at("options") == Json{{"machine", "pc"}});
   CHECK_FALSE(arguments.at("vm").contains("driver"));
 }
+
+TEST_CASE("S10: a restart policy is read, and comes back as it was") {
+  Json document = with("/restart", {{"policy", "on-failure"}, {"delay", "500ms"}, {"max_delay", "2m"}, {"limit", 0}});
+  document["autostart"] = true;
+  const VmSpec spec = parse_spec(document, folder).value();
+  CHECK(spec.restart.policy == Restart::Policy::on_failure);
+  CHECK(spec.restart.delay == std::chrono::milliseconds{500});
+  CHECK(spec.restart.max_delay == std::chrono::minutes{2});
+  CHECK(spec.restart.reset_after == std::chrono::minutes{10});
+  CHECK(spec.restart.limit == 0);
+  CHECK(spec.autostart);
+  const VmSpec again = parse_spec(to_json(spec), folder).value();
+  CHECK(again.restart == spec.restart);
+  CHECK(again.autostart);
+}
+
+TEST_CASE("S10: what is wrong with a restart policy is told with its place") {
+  CHECK(pointers(with("/restart/policy", "sometimes")) == Pointers{"/restart/policy"});
+  CHECK(pointers(with("/restart/delay", "99999999h")) == Pointers{"/restart/delay"});
+  CHECK(pointers(with("/restart/limit", -1)) == Pointers{"/restart/limit"});
+}
+
+TEST_CASE("S11: what only a start can put in force is pending, the host's own affairs are not") {
+  const VmSpec running = parse_spec(minimal(), folder).value();
+  CHECK(pending_changes(running, running).empty());
+  CHECK(pending_changes(running, parse_spec(with("/memory", "1GiB"), folder).value()) == Pointers{"/memory"});
+  CHECK(pending_changes(running, parse_spec(with("/options/a", 1), folder).value()) == Pointers{"/options/a"});
+  CHECK(pending_changes(running, parse_spec(with("/restart/policy", "always"), folder).value()).empty());
+  CHECK(pending_changes(running, parse_spec(with("/autostart", true), folder).value()).empty());
+  CHECK(pending_changes(running, parse_spec(with("/stop/grace_period", "9s"), folder).value()).empty());
+}
