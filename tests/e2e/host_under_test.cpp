@@ -6,6 +6,8 @@
 #include <signal.h>
 #include <sys/stat.h>
 
+#include "support/typist.hpp"
+
 namespace bulkhead::e2e {
 
 namespace fs = std::filesystem;
@@ -200,6 +202,33 @@ bool HostUnderTest::console_says(const std::string& name, const std::string& tex
   const bool said = eventually([&] { return contains(console(name), text); });
   if (!said) WARN("the console of '" + name + "' says: " + console(name));
   return said;
+}
+
+namespace {
+
+std::vector<std::string> boots_in(const std::string& console) {
+  static const std::regex line("BOOT ([0-9a-f]{8}[0-9a-f-]*)\r?\n");
+  std::vector<std::string> ids;
+  for (std::sregex_iterator it(console.begin(), console.end(), line), end; it != end; ++it) ids.push_back((*it)[1]);
+  return ids;
+}
+
+}  // namespace
+
+std::string HostUnderTest::boot_of(const std::string& name) const {
+  const Json vm = info(name);
+  std::string question = "b";
+  if (vm.at("spec").at("boot").contains("kernel")) {
+    question = "echo BOOT $(cat /proc/sys/kernel/random/boot_id)\n";
+    REQUIRE(console_says(name, "guest# "));
+  }
+  const std::size_t before = boots_in(console(name)).size();
+  // Kept until the answer: QEMU may drop what was typed by a client that has gone.
+  const support::Typist typist(vm.at("run").at("driver_says").at("console").at("socket"), question);
+  const bool answered = eventually([&] { return boots_in(console(name)).size() > before; });
+  INFO("the console of '" << name << "' says: " << console(name));
+  REQUIRE(answered);
+  return boots_in(console(name)).back();
 }
 
 std::vector<support::Seen> HostUnderTest::members(const std::string& run) const {

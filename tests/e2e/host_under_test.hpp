@@ -76,6 +76,9 @@ class HostUnderTest {
   std::string mechanism() const;
   std::string console(const std::string& name) const;
   bool console_says(const std::string& name, const std::string& text) const;
+  // The guest is asked on its console and answers: the id of the boot that it is in. For a firmware guest that listens,
+  // and a Linux guest with `bulkhead.shell`.
+  std::string boot_of(const std::string& name) const;
 
   // From outside: the living processes of a run, without the host's own init of a pid namespace; that nothing of that
   // is left either is looked at in the end.
