@@ -114,6 +114,18 @@ TEST_CASE("C01: a QEMU that dies after its agent was replaced is noticed, and th
   CHECK(host.ok({"stop", "--force", "fw"}).at("outcome") == "stopped");
 }
 
+TEST_CASE("C01: a guest that shuts down after its agent was replaced has stopped, and not failed") {
+  const HostUnderTest host;
+  host.run_vm(host.firmware("fw"));
+  const auto agent = host.agent("fw");
+  kill_hard(agent);
+  REQUIRE(has_a_new_agent(host, "fw", agent));
+  REQUIRE(warns(host, "fw", "a new one has taken over"));
+  CHECK(contains(host.bulkhead({"console", "fw"}, "p").out, "POWEROFF"));
+  CHECK(host.reaches("fw", "stopped"));
+  CHECK(host.info("fw").at("last_stop").at("reason") == "the guest shut down");
+}
+
 TEST_CASE("C01: agents that die one after the other are replaced only so often, and the VM can be stopped") {
   const HostUnderTest host;
   host.run_vm(host.firmware("fw"));
