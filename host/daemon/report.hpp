@@ -9,10 +9,11 @@
 namespace bulkhead::daemon {
 
 struct StopReason {
-  std::string why;          // "asked by a client", "the guest shut down", ...
-  bool unexpected = false;  // the VM ended by itself, and not well
-  bool leftover = false;    // of a run that ended while there was no daemon
-  bool ended_well = false;  // a leftover's process is known to have ended with code 0
+  std::string why;           // "asked by a client", "the guest shut down", ...
+  bool unexpected = false;   // the VM ended by itself, and not well
+  bool unexplained = false;  // the VM ended by itself, and its process' exit code is not known
+  bool leftover = false;     // of a run that ended while there was no daemon
+  bool ended_well = false;   // a leftover's process is known to have ended with code 0
 };
 
 // The stop report, version 1 (sdk/schema/stop-report.schema.json).

@@ -182,7 +182,10 @@ Task<void> Vm::climb(std::shared_ptr<RunStop> work, std::shared_ptr<stop::Climbe
   co_await climber->run();
   const stop::Ladder& ladder = climber->ladder();
   // What the guest said last is often heard only after its process is gone.
-  if (guest_shut_down_ && !reason.unexpected && !asked_) reason.why = "the guest shut down";
+  if (guest_shut_down_ && !asked_ && (!reason.unexpected || reason.unexplained)) {
+    reason.why = "the guest shut down";
+    reason.unexpected = false;
+  }
   last_report_ = stop_report(*run_, ladder, work->notes(), reason);
   const auto file = surroundings_.store.paths(name()).last_stop;
   if (auto written = os::write_atomically(file, dump_pretty(*last_report_) + "\n"); !written) {

@@ -178,7 +178,8 @@ void Vm::on_event(const Json& event) {
 }
 
 StopReason Vm::leader_ending(const store::RecordedProcess* leader) {
-  if (leader == nullptr || !leader->exit_code) return {.why = "its process ended", .unexpected = true};
+  if (leader == nullptr || !leader->exit_code)
+    return {.why = "its process ended", .unexpected = true, .unexplained = true};
   if (leader->exit_signal.value_or(0) != 0) {
     return {.why = "its process was killed by signal " + std::to_string(*leader->exit_signal), .unexpected = true};
   }

@@ -6,6 +6,8 @@
 #include <signal.h>
 #include <sys/stat.h>
 
+#include "support/typist.hpp"
+
 namespace bulkhead::e2e {
 
 namespace fs = std::filesystem;
@@ -202,6 +204,30 @@ bool HostUnderTest::console_says(const std::string& name, const std::string& tex
   return said;
 }
 
+std::vector<std::string> HostUnderTest::boots(const std::string& name) const {
+  static const std::regex line("BOOT ([0-9a-f]{8}[0-9a-f-]*)\r?\n");
+  const std::string said = console(name);
+  std::vector<std::string> ids;
+  for (std::sregex_iterator it(said.begin(), said.end(), line), end; it != end; ++it) ids.push_back((*it)[1]);
+  return ids;
+}
+
+std::string HostUnderTest::boot_of(const std::string& name) const {
+  const Json vm = info(name);
+  std::string question = "b";
+  if (vm.at("spec").at("boot").contains("kernel")) {
+    question = "echo BOOT $(cat /proc/sys/kernel/random/boot_id)\n";
+    REQUIRE(console_says(name, "guest# "));
+  }
+  const std::size_t before = boots(name).size();
+  // Kept until the answer: QEMU may drop what was typed by a client that has gone.
+  const support::Typist typist(vm.at("run").at("driver_says").at("console").at("socket"), question);
+  const bool answered = eventually([&] { return boots(name).size() > before; });
+  INFO("the console of '" << name << "' says: " << console(name));
+  REQUIRE(answered);
+  return boots(name).back();
+}
+
 std::vector<support::Seen> HostUnderTest::members(const std::string& run) const {
   auto seen = census_of(run);
   std::erase_if(seen,
@@ -239,7 +265,6 @@ std::vector<std::string> HostUnderTest::sockets_and_folders() const {
   return found;
 }
 
-// Every run that the ledgers know of.
 std::vector<std::string> HostUnderTest::runs() const {
   std::vector<std::string> found;
   std::error_code error;

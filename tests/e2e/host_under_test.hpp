@@ -76,12 +76,19 @@ class HostUnderTest {
   std::string mechanism() const;
   std::string console(const std::string& name) const;
   bool console_says(const std::string& name, const std::string& text) const;
+  // Of each BOOT line of its console, the id. More than one that are the same: its guest was asked.
+  std::vector<std::string> boots(const std::string& name) const;
+  // The guest is asked on its console and answers: the id of the boot that it is in. For a firmware guest that listens,
+  // and a Linux guest with `bulkhead.shell`.
+  std::string boot_of(const std::string& name) const;
 
   // From outside: the living processes of a run, without the host's own init of a pid namespace; that nothing of that
   // is left either is looked at in the end.
   std::vector<support::Seen> members(const std::string& run) const;
   // From outside: everything below the runtime directory that is not the host's own, and the cgroups of runs.
   std::vector<std::string> sockets_and_folders() const;
+  // Each VM's last run, as its ledger names it.
+  std::vector<std::string> runs() const;
   std::vector<support::Seen> left() const { return support::census(folder().string()); }
 
   const std::filesystem::path& folder() const { return folder_.path(); }
@@ -90,7 +97,6 @@ class HostUnderTest {
   std::filesystem::path vm_directory(const std::string& name) const { return home() / "vms" / name; }
 
  private:
-  std::vector<std::string> runs() const;
   Containment containment_;
   support::TempDir folder_;
 };

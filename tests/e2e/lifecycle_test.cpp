@@ -1,3 +1,5 @@
+#include <algorithm>
+#include <signal.h>
 #include <unistd.h>
 
 #include "e2e/host_under_test.hpp"
@@ -154,6 +156,23 @@ TEST_CASE("D04: a running VM is not removed unless by force, and its images stay
   CHECK_FALSE(support::alive(pid));
   CHECK(host.ok({"list"}).at("vms").empty());
   CHECK(fs::exists(host.folder() / "mine.bin"));
+}
+
+TEST_CASE("D04: of two that remove a VM by force at once one does it, and the other is told that there is no such VM") {
+  const HostUnderTest host;
+  host.run_vm(host.firmware("fw"));
+  REQUIRE(::kill(static_cast<pid_t>(host.agent("fw")), SIGSTOP) == 0);  // both must wait for the end of the stop
+  std::vector<std::unique_ptr<Program>> both;
+  both.push_back(host.begin({"remove", "--force", "fw", "--json"}));
+  REQUIRE(host.reaches("fw", "stopping"));
+  both.push_back(host.begin({"remove", "--force", "fw", "--json"}));
+  std::vector<Json> told;
+  for (const auto& one : both) told.push_back(Json::parse(one->wait().out));
+  std::ranges::sort(told, {}, [](const Json& answer) { return answer.contains("error"); });
+  CHECK(told[0].value("removed", "") == "fw");
+  REQUIRE(told[1].contains("error"));
+  CHECK(told[1]["error"].at("code") == "not_found");
+  CHECK(host.ok({"list"}).at("vms").empty());
 }
 
 TEST_CASE("D01: a disk that a VM uses is refused to a second one, which names the first") {

@@ -21,6 +21,7 @@ class Neighbour {
     daemon_ = host.daemon();
     leader_ = host.leader("neighbour");
     agent_ = host.agent("neighbour");
+    boot_ = host.boot_of("neighbour");
   }
   void noticed_nothing() const {
     CHECK(host_.daemon() == daemon_);
@@ -32,7 +33,7 @@ class Neighbour {
     CHECK(host_.agent("neighbour") == agent_);
     CHECK(support::alive(leader_));
     CHECK(support::alive(agent_));
-    CHECK(support::occurrences(host_.console("neighbour"), "BOOT") == 1);
+    CHECK(host_.boot_of("neighbour") == boot_);
   }
 
  private:
@@ -40,6 +41,7 @@ class Neighbour {
   std::int64_t daemon_ = 0;
   std::int64_t leader_ = 0;
   std::int64_t agent_ = 0;
+  std::string boot_;
 };
 
 }  // namespace bulkhead::e2e

@@ -184,10 +184,18 @@ firmware_obeys() { # firmware_obeys MACHINE
         press_power_button && console_says '^POWERBUTTON$' && console_says '^POWEROFF$' && powers_off
 }
 
-# The firmware takes every p, r and t for a command: texts to be echoed have none.
+says_its_boot_again() {
+    type_in b
+    console_says '^BOOT [0-9a-f]{8}$' || return 1
+    if [[ $line == "$boot_id" ]]; then ok "the same boot id"; else not_ok "the same boot id, not '$line'"; fi
+}
+
+# The firmware takes every b, p, r and t for a command: texts to be echoed have none.
 firmware_takes_commands() { # firmware_takes_commands MACHINE
     firmware obey "$1" &&
+        says_its_boot_again &&
         type_in r && event_comes '"event": "RESET".*"guest": true' "'r' resets" && boots_anew &&
+        says_its_boot_again &&
         type_in t && event_comes '"event": "RESET".*"guest": true' "'t' ends in a triple fault" && boots_anew &&
         type_in $'echo\n' && console_says '^echo$' &&
         type_in p && console_says '^POWEROFF$' && powers_off

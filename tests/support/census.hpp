@@ -41,6 +41,9 @@ std::uint64_t start_time_of(std::int64_t pid);
 // True: somebody holds a lock on the file, as flock(2) sees it.
 bool locked(const std::filesystem::path& file);
 
+// Kills the process that was seen, unless its pid is by now that of one that does not mention `text`.
+void kill(const Seen& seen, std::string_view text);
+
 // Kills what census(text) finds until it finds nothing: a test that failed leaves nothing behind.
 void end_all(std::string_view text);
 

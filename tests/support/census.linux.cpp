@@ -128,17 +128,18 @@ bool locked(const std::filesystem::path& file) {
   return held;
 }
 
+void kill(const Seen& seen, std::string_view text) {
+  // The handle is opened first and the process looked at again, so that a recycled pid is not hit.
+  const int handle = static_cast<int>(::syscall(SYS_pidfd_open, static_cast<pid_t>(seen.pid), 0U));
+  std::string ignored;
+  if (handle >= 0 && mentions(seen.pid, text, ignored)) ::syscall(SYS_pidfd_send_signal, handle, SIGKILL, nullptr, 0U);
+  if (handle >= 0) ::close(handle);
+}
+
 void end_all(std::string_view text) {
   eventually([&] {
     const auto left = census(text);
-    for (const Seen& seen : left) {
-      // The handle is opened first and the process looked at again, so that a recycled pid is not hit.
-      const int handle = static_cast<int>(::syscall(SYS_pidfd_open, static_cast<pid_t>(seen.pid), 0U));
-      std::string ignored;
-      if (handle >= 0 && mentions(seen.pid, text, ignored))
-        ::syscall(SYS_pidfd_send_signal, handle, SIGKILL, nullptr, 0U);
-      if (handle >= 0) ::close(handle);
-    }
+    for (const Seen& seen : left) kill(seen, text);
     return left.empty();
   });
 }

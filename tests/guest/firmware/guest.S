@@ -22,6 +22,7 @@
 
         .equ    IRQ_VECTORS, 0x20       # clear of the CPU's exceptions
         .equ    BOOT_COUNT, 0x600       # a byte of RAM: QEMU keeps RAM over a reset
+        .equ    BOOT_ID, 0x604          # of this boot
         .equ    STACK_TOP, 0x7000
         .equ    ROM_SEGMENT, 0xf000
 
@@ -59,6 +60,7 @@ start:  cli
 
         mov     si, offset banner
         call    print
+        call    make_boot_id
         call    print_boot_id
         mov     si, offset ready
         call    print
@@ -82,7 +84,13 @@ serve:  mov     dx, LINE_STATUS
         je      reset
         cmp     al, 't'
         je      triple_fault
+        cmp     al, 'b'
+        je      say_boot
         call    put_char
+        jmp     serve
+
+say_boot:
+        call    print_boot_id
         jmp     serve
 
 look_at_button:
@@ -196,9 +204,7 @@ route_irqs:
 
 # The id's last two digits count the boots since QEMU started, so two boots of one QEMU never look alike; the other six
 # mix the time stamp counter and the clock, so two QEMUs hardly ever do.
-print_boot_id:
-        mov     si, offset boot
-        call    print
+make_boot_id:
         xor     ebx, ebx
         mov     al, 4                   # RTC registers: hours, minutes, seconds
 1:      out     0x70, al
@@ -214,7 +220,13 @@ print_boot_id:
         shl     eax, 8
         inc     byte ptr ds:[BOOT_COUNT]
         mov     al, ds:[BOOT_COUNT]
-        mov     ebx, eax
+        mov     ds:[BOOT_ID], eax
+        ret
+
+print_boot_id:
+        mov     si, offset boot
+        call    print
+        mov     ebx, ds:[BOOT_ID]
         mov     cx, 8
 2:      rol     ebx, 4
         mov     al, bl
