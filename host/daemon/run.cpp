@@ -110,7 +110,10 @@ Result<void> Run::start_agent() {
   CHECKED(os::make_private_directory(paths_.driver_directory));
   if (!beginning_.cgroup.empty()) {
     CHECKED(ledger_->append(store::record::artifact({.kind = "cgroup", .path = beginning_.cgroup})));
-    CHECKED(contain::Cgroup(beginning_.cgroup).create());
+    const contain::Cgroup cgroup(beginning_.cgroup);
+    CHECKED(cgroup.create());
+    TRY(const std::string mark, surroundings_.store.mark());
+    if (auto signed_now = cgroup.sign(mark); !signed_now) surroundings_.log.warning(signed_now.error().what);
   }
 
   return launch_agent();
@@ -142,6 +145,12 @@ Result<void> Run::launch_agent() {
   }
   // What a driver starts behind our back, or leaves when it crashes, has the agent's environment.
   spawn.env[contain::run_variable] = beginning_.run.str();
+  // Without it the run could not be told from another home's, if its ledger were lost.
+  if (auto mark = surroundings_.store.mark()) {
+    spawn.env[contain::home_variable] = *std::move(mark);
+  } else {
+    surroundings_.log.warning(mark.error().what);
+  }
   spawn.err = {.to = os::Output::To::file, .path = paths_.agent_log.string()};
   spawn.out = spawn.err;
   spawn.place = os::Spawn::Place::own_session;
