@@ -11,6 +11,7 @@
 
 #include "bulkhead/kill_semantics.hpp"
 
+#include "api/agent_protocol.hpp"
 #include "base/failpoint.hpp"
 #include "catalogue/manifest.hpp"
 #include "contain/containment.hpp"
@@ -142,6 +143,7 @@ Json Agent::describe() const {
             {"run", beginning_.run.str()},
             {"pid", ::getpid()},
             {"version", BULKHEAD_VERSION},
+            {"protocol", api::agent_protocol},
             {"leader_alive", children_.leader_alive()},
             {"to_recover", took_over_ && !recovering_}};
   if (const auto operation = driver_thread_.running()) json["operation"] = *operation;

@@ -95,6 +95,7 @@ Result<std::uint64_t> Children::spawn(const Json& spec) {
 // In the ledger before its first instruction, and inside what contains it.
 Result<os::Process> Children::start(os::Spawn spawn, store::Role role) {
   spawn.env[contain::run_variable] = run_.str();
+  if (auto home = os::environment(contain::home_variable)) spawn.env[contain::home_variable] = *std::move(home);
   if (run_lock_) spawn.inherit.push_back(run_lock_.get());
   os::UniqueHandle entrance;
   if (!place_.cgroup.empty()) {

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,8 +21,14 @@ class Cgroup {
   explicit Cgroup(std::filesystem::path path) : path_(std::move(path)) {}
   const std::filesystem::path& path() const { return path_; }
 
+  // The cgroup of that name that the process is in, directly or in one below it.
+  static std::optional<Cgroup> around(std::int64_t pid, const std::string& name);
+
   // Never reused: after a kill the kernel kills whatever is cloned into it.
   Result<void> create() const;
+  // Whose it is, kept in the cgroup itself (an extended attribute: Linux 5.7). Nothing: it does not say.
+  Result<void> sign(const std::string& owner) const;
+  std::optional<std::string> owner() const;
   // For a child to enter it before it becomes the program: it writes "0".
   Result<os::UniqueHandle> entrance() const;
   // Pids of all members, those of sub-cgroups too. A directory that is gone has none.

@@ -1,5 +1,6 @@
 #include "contain/cgroup.hpp"
 
+#include <array>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -8,6 +9,7 @@
 #include <sstream>
 #include <string_view>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "os/file.hpp"
@@ -19,14 +21,14 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// "0::/user.slice/...": where this process is in the unified hierarchy.
-Result<std::string> own_cgroup() {
-  TRY(const std::string text, os::read_file("/proc/self/cgroup"));
+// "0::/user.slice/...": where a process ("self", or its pid) is in the unified hierarchy.
+Result<std::string> cgroup_of(const std::string& process) {
+  TRY(const std::string text, os::read_file("/proc/" + process + "/cgroup"));
   std::istringstream lines(text);
   for (std::string line; std::getline(lines, line);) {
     if (line.starts_with("0::/")) return line.substr(4);
   }
-  return fail(Code::unsupported, "find this process's cgroup: it has none in the unified hierarchy");
+  return fail(Code::unsupported, "find the cgroup of process " + process + ": it has none in the unified hierarchy");
 }
 
 // proc(5), mountinfo: "36 35 98:0 /root /mount/point options - type source options". There can be several, and some can
@@ -159,7 +161,7 @@ Result<void> remove_subgroups(const fs::path& path, int depth) {
 }  // namespace
 
 Result<fs::path> Cgroup::base() {
-  TRY(const std::string own, own_cgroup());
+  TRY(const std::string own, cgroup_of("self"));
   TRY(const fs::path mount, mount_point(own));
   // root may use the top; another user only the subtree that was delegated to it, and only while it lives inside.
   const fs::path parent = ::geteuid() == 0 ? mount : mount / own;
@@ -174,6 +176,33 @@ Result<fs::path> Cgroup::base() {
   if (!entrance) return std::unexpected(entrance.error());
   if (!can_kill) return fail(Code::unsupported, "use cgroups: this kernel has no cgroup.kill");
   return base;
+}
+
+std::optional<Cgroup> Cgroup::around(std::int64_t pid, const std::string& name) {
+  const auto theirs = cgroup_of(std::to_string(pid));
+  if (!theirs) return std::nullopt;
+  const auto mount = mount_point(*theirs);
+  if (!mount) return std::nullopt;
+  for (fs::path path = *theirs; !path.empty(); path = path.parent_path()) {
+    if (path.filename() == name) return Cgroup(*mount / path);
+  }
+  return std::nullopt;
+}
+
+namespace {
+constexpr const char* owner_attribute = "user.bulkhead.home";
+}  // namespace
+
+Result<void> Cgroup::sign(const std::string& owner) const {
+  if (::setxattr(path_.c_str(), owner_attribute, owner.data(), owner.size(), 0) == 0) return {};
+  return os::last_error("sign cgroup '" + path_.string() + "'");
+}
+
+std::optional<std::string> Cgroup::owner() const {
+  std::array<char, 4096> value{};
+  const ssize_t size = ::lgetxattr(path_.c_str(), owner_attribute, value.data(), value.size());
+  if (size < 0) return std::nullopt;
+  return std::string(value.data(), static_cast<std::size_t>(size));
 }
 
 Result<void> Cgroup::create() const {

@@ -17,6 +17,8 @@ namespace bulkhead::contain {
 
 // The environment variable that every process of a run is born with.
 inline constexpr const char* run_variable = "BULKHEAD_RUN";
+// Beside it: the mark of the home that the run belongs to (store::Store::mark).
+inline constexpr const char* home_variable = "BULKHEAD_HOME_MARK";
 
 enum class Mechanism { cgroup, pid_namespace, process_group };  // strongest first
 std::string_view name(Mechanism mechanism);                     // "cgroup", "pid-namespace", "process-group"

@@ -263,6 +263,7 @@ Json Daemon::describe() const {
           {"runtime_directory", surroundings_.runtime_directory.string()},
           {"containment", containment_json(surroundings_.containment)},
           {"started_at", started_at_},
+          {"orphans", orphans_},
           {"log_level", bulkhead::name(surroundings_.log.level())},
           {"vms", vms_.size()},
           {"running", std::ranges::count_if(vms_, [](const auto& e) { return e.second->state() == State::running; })}};

@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "daemon/surroundings.hpp"
@@ -17,6 +18,10 @@ class Daemon {
   explicit Daemon(const Surroundings& surroundings);
   // Reads the store; begins to adopt or finish what earlier runs left. Before the first request.
   Task<void> open();
+  // Finds what no VM claims; what of it has no process is removed, the rest is for repair() to end.
+  Task<void> look_for_orphans();
+  // Ends and removes what no VM claims; with dry_run it is only looked for. {dry_run, found, left}.
+  Task<Result<Json>> repair(Flag dry_run);
   // Starts what is wanted to run and does not.
   void start_wanted();
 
@@ -38,6 +43,7 @@ class Daemon {
   Task<void> wait_for_end();
 
  private:
+  std::set<RunId> runs() const;
   Task<std::size_t> stop_all(Deadline deadline);
   Result<void> may_start(const Vm& vm) const;
   Vm::MayStart start_check() const;
@@ -46,6 +52,7 @@ class Daemon {
   std::map<VmName, std::shared_ptr<Vm>> vms_;
   std::map<VmName, std::string> unreadable_;  // VMs whose record cannot be read: shown, never guessed at
   std::string started_at_;
+  std::size_t orphans_ = 0;  // at the last look
   bool ending_ = false;
   bool ended_ = false;
   Event end_;

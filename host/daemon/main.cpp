@@ -87,6 +87,7 @@ Task<void> obey_signals(asio::signal_set* signals, Daemon* daemon) {
 Task<void> live(Daemon* daemon, api::Server* server, Events* events, asio::io_context* context,
                 asio::signal_set* signals, Scope* scope, Log log) {
   co_await daemon->open();
+  co_await daemon->look_for_orphans();
   scope->spawn("signals", obey_signals(signals, daemon));  // what came before now is not lost: it waits
   scope->spawn("server", server->serve());
   log.info("ready");

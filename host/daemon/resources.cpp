@@ -70,6 +70,7 @@ const std::vector<Resources::Route>& Resources::routes() {
       {"GET", "/v1/openapi.json", &Resources::get_openapi},
       {"GET", "/v1/host", &Resources::get_host},
       {"POST", "/v1/host/stop", &Resources::stop_host},
+      {"POST", "/v1/host/repair", &Resources::repair_host},
       {"GET", "/v1/drivers", &Resources::list_drivers},
       {"POST", "/v1/specs/check", &Resources::check_spec},
       {"GET", "/v1/vms", &Resources::list_vms},
@@ -173,6 +174,12 @@ Task<Resources::Answer> Resources::stop_host(Call call) {
   if (call.request.body.contains("timeout_ms")) time = time_of(call.request.body, "timeout_ms", longest);
   const auto vms = on(keep_vms) ? Daemon::Vms::keep : Daemon::Vms::stop;
   Json done = co_await daemon_.stop_host(vms, time);
+  co_return ok(std::move(done));
+}
+
+Task<Resources::Answer> Resources::repair_host(Call call) {
+  const Flag dry_run = flag_or(call.request.body, "dry_run", Flag::off);
+  CO_TRY(Json done, co_await daemon_.repair(dry_run));
   co_return ok(std::move(done));
 }
 

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "api/agent_protocol.hpp"
 #include "api/client.hpp"
 #include "base/failpoint.hpp"
 #include "contain/cgroup.hpp"
@@ -110,7 +111,10 @@ Result<void> Run::start_agent() {
   CHECKED(os::make_private_directory(paths_.driver_directory));
   if (!beginning_.cgroup.empty()) {
     CHECKED(ledger_->append(store::record::artifact({.kind = "cgroup", .path = beginning_.cgroup})));
-    CHECKED(contain::Cgroup(beginning_.cgroup).create());
+    const contain::Cgroup cgroup(beginning_.cgroup);
+    CHECKED(cgroup.create());
+    TRY(const std::string mark, surroundings_.store.mark());
+    if (auto signed_now = cgroup.sign(mark); !signed_now) surroundings_.log.warning(signed_now.error().what);
   }
 
   return launch_agent();
@@ -142,6 +146,12 @@ Result<void> Run::launch_agent() {
   }
   // What a driver starts behind our back, or leaves when it crashes, has the agent's environment.
   spawn.env[contain::run_variable] = beginning_.run.str();
+  // Without it the run could not be told from another home's, if its ledger were lost.
+  if (auto mark = surroundings_.store.mark()) {
+    spawn.env[contain::home_variable] = *std::move(mark);
+  } else {
+    surroundings_.log.warning(mark.error().what);
+  }
   spawn.err = {.to = os::Output::To::file, .path = paths_.agent_log.string()};
   spawn.out = spawn.err;
   spawn.place = os::Spawn::Place::own_session;
@@ -151,6 +161,8 @@ Result<void> Run::launch_agent() {
       }));
   lock_.reset();
   ledger_.reset();
+  greeted_ = false;
+  agent_version_.clear();
   return {};
 }
 
@@ -170,13 +182,33 @@ std::optional<os::Identity> Run::agent_identity() const {
   return agent_->identity();
 }
 
-Task<bool> Run::agent_answers() {
-  if (!agent_alive()) co_return false;
+Task<Result<Json>> Run::greet_agent(Deadline limit) {
   api::Request request{.method = "GET", .path = "/v1/run"};
-  auto answer = co_await api::call(socket(), std::move(request), Clock::now() + milliseconds{3'000});
-  if (!answer) co_return false;
+  auto answer = co_await api::call(socket(), std::move(request), limit);
+  if (!answer) co_return std::unexpected(answer.error());
   auto body = api::outcome(*std::move(answer));
-  if (!body || string_or(*body, "run") != beginning_.run.str()) co_return false;
+  if (!body) co_return body;
+  if (string_or(*body, "run") != beginning_.run.str()) co_return fail(Code::foreign, "the agent is of another run");
+  agent_version_ = string_or(*body, "version");
+  const auto protocol = integer_or(*body, "protocol", 1);
+  if (protocol < api::oldest_agent_protocol || protocol > api::agent_protocol) {
+    co_return fail(Code::incompatible,
+                   "its agent, version " + agent_version_ + ", speaks protocol " + std::to_string(protocol) +
+                       ", which this version of bulkheadd does not: it can only be stopped by force",
+                   "use the version of bulkheadd that started it");
+  }
+  greeted_ = true;
+  co_return body;
+}
+
+Task<bool> Run::agent_answers() {
+  agent_trouble_.clear();
+  if (!agent_alive()) co_return false;
+  auto body = co_await greet_agent(Clock::now() + milliseconds{3'000});
+  if (!body) {
+    agent_trouble_ = body.error().what;
+    co_return false;
+  }
   if (on(flag_or(*body, "to_recover", Flag::off))) {
     const Deadline deadline = Clock::now() + milliseconds{20'000};
     auto recovered = co_await call("/v1/recover", timeout_body(deadline), deadline);
@@ -217,7 +249,14 @@ Task<Result<Json>> Run::call(std::string path, Json body, Deadline deadline) {
   if (!agent_alive()) co_return fail(Code::unavailable, "call the agent: it is dead");
   api::Request request{.method = "POST", .path = std::move(path), .body = std::move(body)};
   const Deadline limit = deadline + answer_slack;
-  auto answer = co_await api::call(socket(), std::move(request), limit);
+  Result<api::Response> answer = fail(Code::unavailable, "not asked");
+  // The programs may have been replaced since this daemon was started.
+  auto greeted = co_await greet_once(limit);
+  if (greeted) {
+    answer = co_await api::call(socket(), std::move(request), limit);
+  } else {
+    answer = std::unexpected(greeted.error());
+  }
   if (!answer) {
     // A connection breaks a moment before the kernel has ended the process, and before exit() has run its handlers.
     if (answer.error().code == Code::unavailable) {
@@ -238,6 +277,13 @@ Task<Result<Json>> Run::call(std::string path, Json body, Deadline deadline) {
   co_return api::outcome(*std::move(answer));
 }
 
+Task<Result<void>> Run::greet_once(Deadline limit) {
+  if (greeted_) co_return Result<void>{};
+  auto body = co_await greet_agent(limit);
+  if (!body) co_return std::unexpected(body.error());
+  co_return Result<void>{};
+}
+
 // A driver that crashes takes its agent down, and only that.
 Error Run::agent_death() const {
   std::string how = surroundings_.endings.of(agent_->identity().pid);
@@ -251,6 +297,8 @@ Task<Result<Json>> Run::events(std::uint64_t after, milliseconds wait) {
   api::Request request{.method = "GET", .path = "/v1/events"};
   request.query = {{"after", std::to_string(after)}, {"wait_ms", std::to_string(wait.count())}};
   const Deadline limit = Clock::now() + wait + milliseconds{10'000};
+  auto greeted = co_await greet_once(limit);
+  if (!greeted) co_return std::unexpected(greeted.error());
   auto answer = co_await api::call(socket(), std::move(request), limit);
   if (!answer) co_return std::unexpected(answer.error());
   co_return api::outcome(*std::move(answer));

@@ -33,6 +33,10 @@ class Run {
   // True: the agent that the ledger names answers, for this run.
   // One whose daemon died before it had taken over the VM does so now.
   Task<bool> agent_answers();
+  // Why it does not; "" when it does.
+  const std::string& agent_trouble() const { return agent_trouble_; }
+  // "" until it has answered.
+  const std::string& agent_version() const { return agent_version_; }
   bool agent_alive() const { return agent_ && !agent_->exited(); }
   std::optional<os::Identity> agent_identity() const;
   // Return when the agent, or the VM's leader, has exited.
@@ -69,6 +73,9 @@ class Run {
   Run(const Surroundings& surroundings, store::VmPaths paths, store::Beginning beginning,
       catalogue::KillSemantics kill);
   Result<void> launch_agent();
+  // incompatible: it speaks a protocol that this daemon does not.
+  Task<Result<Json>> greet_agent(Deadline limit);
+  Task<Result<void>> greet_once(Deadline limit);
   Error agent_death() const;
   std::filesystem::path socket() const;
 
@@ -79,6 +86,9 @@ class Run {
   std::optional<os::FileLock> lock_;     // until the agent has it
   std::optional<store::Ledger> ledger_;  // while no agent writes it
   std::optional<os::Process> agent_;
+  bool greeted_ = false;  // it speaks a protocol that we do
+  std::string agent_version_;
+  std::string agent_trouble_;
 };
 
 }  // namespace bulkhead::daemon

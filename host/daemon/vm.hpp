@@ -70,6 +70,7 @@ class Vm : public std::enable_shared_from_this<Vm> {
   std::optional<Progress> progress() const;
   // True: something of a run may exist, and hold its locks.
   bool has_run() const { return run_ != nullptr; }
+  std::optional<RunId> run_id() const { return run_ ? std::optional(run_->id()) : std::nullopt; }
   Json summary() const;
   Json info() const;
 

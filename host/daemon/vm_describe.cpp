@@ -93,6 +93,7 @@ Json Vm::describe_run() const {
   Json run{{"id", run_->id().str()}, {"containment", run_->beginning().containment}};
   if (const auto agent = run_->agent_identity()) {
     run["agent"] = {{"pid", agent->pid}, {"alive", run_->agent_alive()}};
+    if (const std::string& version = run_->agent_version(); !version.empty()) run["agent"]["version"] = version;
   }
   if (const auto view = run_->ledger()) {
     if (const auto* leader = view->last_of(store::Role::leader)) run["leader"] = {{"pid", leader->identity.pid}};

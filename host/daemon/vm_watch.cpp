@@ -59,7 +59,7 @@ Task<void> Vm::recover() {
     co_return;
   }
   enter(State::running);
-  if (!answers && run->agent_alive()) warn("its agent does not answer");
+  if (!answers && run->agent_alive()) warn("its agent does not answer: " + run->agent_trouble());
   watch(run);
 }
 

@@ -31,4 +31,7 @@ class Listener {
 // not_found or unavailable: nobody is there.
 Result<Stream> connect(const asio::any_io_executor& executor, const std::filesystem::path& path);
 
+// Somebody listens there, or it cannot be told. Never waits.
+bool listened_to(const std::filesystem::path& path);
+
 }  // namespace bulkhead::os

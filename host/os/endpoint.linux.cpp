@@ -103,4 +103,14 @@ Result<Stream> connect(const asio::any_io_executor& executor, const std::filesys
   return stream;
 }
 
+bool listened_to(const std::filesystem::path& path) {
+  if (!check_length(path)) return true;
+  const UniqueHandle handle(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  const Protocol::endpoint endpoint(path.string());
+  if (!handle) return true;
+  const int connected =
+      ::connect(static_cast<int>(handle.get()), endpoint.data(), static_cast<socklen_t>(endpoint.size()));
+  return connected == 0 || (errno != ECONNREFUSED && errno != ENOENT);
+}
+
 }  // namespace bulkhead::os

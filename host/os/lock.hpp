@@ -1,6 +1,9 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
+#include <optional>
+#include <string>
 
 #include "base/result.hpp"
 #include "os/handle.hpp"
@@ -21,6 +24,24 @@ class FileLock {
  private:
   explicit FileLock(UniqueHandle handle) : handle_(std::move(handle)) {}
   UniqueHandle handle_;
+};
+
+// A lock file that a process has open, whatever has become of its path. It can be asked after that process has ended.
+class LockInUse {
+ public:
+  // The one of that file name. Nothing: the process has none open, has ended, or belongs to another user.
+  static std::optional<LockInUse> of(std::int64_t pid, const std::string& file_name);
+  // Where it is, or was when it was removed.
+  const std::filesystem::path& path() const { return path_; }
+  // No folder has it any more.
+  bool removed() const;
+  // Somebody holds the lock.
+  bool held() const;
+
+ private:
+  LockInUse(UniqueHandle handle, std::filesystem::path path) : handle_(std::move(handle)), path_(std::move(path)) {}
+  UniqueHandle handle_;
+  std::filesystem::path path_;
 };
 
 }  // namespace bulkhead::os

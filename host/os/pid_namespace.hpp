@@ -22,6 +22,8 @@ class PidNamespace {
   static std::optional<std::uint64_t> id_of(std::int64_t pid);
   // Of this process, also where /proc shows the pids of another namespace.
   static std::optional<std::uint64_t> own_id();
+  // The first process of one that is not ours.
+  static bool is_init(std::int64_t pid);
   // Whether the process is in that namespace or in one that was made in it.
   static bool holds(std::uint64_t id, std::int64_t pid);
 

@@ -1,5 +1,6 @@
 #include "os/pid_namespace.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <fcntl.h>
 #include <linux/nsfs.h>
@@ -8,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "os/file.hpp"
 #include "os/last_error.hpp"
 #include "os/process.hpp"
 #include "os/process_table.hpp"
@@ -49,6 +51,16 @@ bool PidNamespace::holds(std::uint64_t id, std::int64_t pid) {
     at = UniqueHandle(::ioctl(static_cast<int>(at.get()), NS_GET_PARENT));  // fails at our own
   }
   return false;
+}
+
+// proc(5), status: "NSpid: 4711 1", its pid here, and then in each namespace further in.
+bool PidNamespace::is_init(std::int64_t pid) {
+  const auto status = read_file("/proc/" + std::to_string(pid) + "/status");
+  if (!status) return false;
+  const auto at = status->find("\nNSpid:");
+  if (at == std::string::npos) return false;
+  const std::string line = status->substr(at + 1, status->find('\n', at + 1) - at - 1);
+  return line.ends_with("\t1") && std::ranges::count(line, '\t') > 1;
 }
 
 // It sleeps there only after it has closed its files, shut the namespace for births and killed everybody in it.

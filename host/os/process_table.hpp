@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
@@ -35,5 +36,8 @@ std::string waits_for(std::int64_t pid);
 // The value of `key` in the environment that the process was started with; nothing when it has none, has ended, or
 // belongs to another user.
 Result<std::optional<std::string>> environment_value(std::int64_t pid, const std::string& key);
+
+// True: the process finds at this path what we find there. False also when it may not be asked.
+bool sees_the_same(std::int64_t pid, const std::filesystem::path& path);
 
 }  // namespace bulkhead::os

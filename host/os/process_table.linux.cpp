@@ -3,6 +3,7 @@
 #include <charconv>
 #include <filesystem>
 #include <sstream>
+#include <sys/stat.h>
 
 #include "os/file.hpp"
 
@@ -130,6 +131,14 @@ Result<std::optional<std::string>> environment_value(std::int64_t pid, const std
   const Code code = text.error().code;
   if (code == Code::not_found || code == Code::gone || code == Code::denied) return std::nullopt;
   return std::unexpected(text.error());
+}
+
+bool sees_the_same(std::int64_t pid, const std::filesystem::path& path) {
+  struct stat ours{};
+  struct stat theirs{};
+  const std::string seen_by_it = proc_path(pid, "root") + path.string();
+  return ::stat(path.c_str(), &ours) == 0 && ::stat(seen_by_it.c_str(), &theirs) == 0 && ours.st_dev == theirs.st_dev &&
+         ours.st_ino == theirs.st_ino;
 }
 
 }  // namespace bulkhead::os

@@ -50,6 +50,24 @@ Result<Store> Store::attach(const fs::path& home) {
   return Store{home};
 }
 
+Result<std::string> Store::mark() const {
+  std::error_code error;
+  const fs::path path = fs::canonical(home_, error);
+  if (error) return fail(Code::io, "find home '" + home_.string() + "': " + error.message());
+  const fs::path file = home_ / "home.id";
+  const auto text = os::read_file(file);
+  if (!text && text.error().code != Code::not_found) return std::unexpected(text.error());
+  const auto document = [&path](const std::string& id) {
+    return dump_pretty(Json{{"version", 1}, {"id", id}, {"path", path.string()}}) + "\n";
+  };
+  const Json known = text ? Json::parse(*text, nullptr, false) : Json();
+  const std::string id = known.is_object() ? string_or(known, "id") : "";
+  if (RunId::parse(id) && *text == document(id)) return id + " " + path.string();
+  const std::string fresh = RunId::random().str();
+  CHECKED(os::write_atomically(file, document(fresh)));
+  return fresh + " " + path.string();
+}
+
 VmPaths Store::paths(const VmName& name) const {
   const fs::path directory = vms_of(home_) / name.str();
   return {.directory = directory,

@@ -50,6 +50,9 @@ class Store {
   Result<void> sweep() const;
 
   const std::filesystem::path& home() const { return home_; }
+  // What tells this home's runs from another's: a random number and the home's path. A home that was copied or moved
+  // gets a new one. Only for the one process that writes; changes nothing when there is one.
+  Result<std::string> mark() const;
   VmPaths paths(const VmName& name) const;
 
   // Names of all VMs. A folder whose name is not a VM's is not ours, and is left out.

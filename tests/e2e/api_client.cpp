@@ -12,7 +12,8 @@ namespace {
 Deadline patience() { return Clock::now() + std::chrono::seconds{60}; }
 
 api::Request to_request(const ApiClient::Asked& asked) {
-  return {.method = asked.method, .path = asked.path, .query = asked.query, .headers = asked.headers, .body = asked.body};
+  return {
+      .method = asked.method, .path = asked.path, .query = asked.query, .headers = asked.headers, .body = asked.body};
 }
 
 // The path of the document that a path belongs to; the one without a parameter goes first.
@@ -60,15 +61,17 @@ void ApiClient::check(const Asked& asked, const api::Response& response) const {
     const std::string status = std::to_string(response.status);
     if (responses.contains(status)) answer = responses.at(status);
   }
-  const std::string type = answer.at("content").contains("application/json") ? "application/json" : "application/problem+json";
+  const std::string type =
+      answer.at("content").contains("application/json") ? "application/json" : "application/problem+json";
   if (type == "application/problem+json") CHECK(response.status >= 400);
   const Json wrapped{{"allOf", Json::array({answer.at("content").at(type).at("schema")})},
                      {"components", document_.at("components")}};
   const auto schema = Schema::compile(wrapped, asked.path);
   REQUIRE(schema);
   for (const Problem& problem : schema->check(response.body)) {
-    FAIL_CHECK(asked.method << " " << asked.path << ": the answer is not what openapi.json says: " << problem.pointer << ": "
-                            << problem.reason << "\n" << response.body.dump(2));
+    FAIL_CHECK(asked.method << " " << asked.path << ": the answer is not what openapi.json says: " << problem.pointer
+                            << ": " << problem.reason << "\n"
+                            << response.body.dump(2));
   }
 }
 

@@ -114,7 +114,8 @@ TEST_CASE("a spec can be checked without creating anything") {
   const ApiClient api(served.host);
   const Json body{{"spec", process("p")}, {"folder", "/"}};
   CHECK(api.expect(200, post("/v1/specs/check", body)).at("spec").at("name") == "p");
-  CHECK(api.expect(422, post("/v1/specs/check", {{"spec", Json::object()}, {"folder", "/"}})).at("problems").size() == 2);
+  CHECK(api.expect(422, post("/v1/specs/check", {{"spec", Json::object()}, {"folder", "/"}})).at("problems").size() ==
+        2);
   CHECK(api.expect(200, get("/v1/vms")).at("vms").empty());
 }
 
@@ -215,7 +216,8 @@ TEST_CASE("X04: streams that nobody reads, and too many of them, do not hold oth
         if (event.at("kind") == "host.started") ++opened;
         return event.at("kind") != "vm.created";
       };
-      const auto ended = api::stream_and_wait(api.socket(), request, until_end, Clock::now() + std::chrono::seconds{60});
+      const auto ended =
+          api::stream_and_wait(api.socket(), request, until_end, Clock::now() + std::chrono::seconds{60});
       if (!ended && ended.error().code == Code::unavailable) ++turned_away;
     });
   }

@@ -144,7 +144,8 @@ TEST_CASE("S10: a VM that died while there was no daemon is swept and started ag
   CHECK(host.info("never").at("desired") == "stopped");
 }
 
-TEST_CASE("a VM with autostart is started with the daemon, once per boot, and again when the daemon was stopped under it") {
+TEST_CASE(
+    "a VM with autostart is started with the daemon, once per boot, and again when the daemon was stopped under it") {
   const HostUnderTest host;
   Json spec = process("p");
   spec["autostart"] = true;

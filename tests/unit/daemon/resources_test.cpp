@@ -44,8 +44,8 @@ TEST_CASE("every operation of openapi.json has an id of its own and says how it 
 }
 
 TEST_CASE("the codes of openapi.json are those of the programs") {
-  const Json codes = Resources::document().at("components").at("schemas").at("Problem").at("properties").at("code").at(
-      "enum");
+  const Json codes =
+      Resources::document().at("components").at("schemas").at("Problem").at("properties").at("code").at("enum");
   for (const Json& code : codes) CHECK(name(code_named(code.get<std::string>())) == code.get<std::string>());
   for (int i = 0; i <= static_cast<int>(Code::internal); ++i) {
     const std::string known(name(static_cast<Code>(i)));
