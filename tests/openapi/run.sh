@@ -2,7 +2,7 @@
 # run.sh PROGRAMS FIRMWARE FOLDER: the OpenAPI document is held against a public validator, a client is generated from it
 # and type-checked, and that client creates, starts, stops and removes a VM. 77: npm, or its registry, cannot be had.
 set -euo pipefail
-programs=$1 firmware=$2 folder=$3
+programs=$(realpath "$1") firmware=$(realpath "$2") folder=$3
 sources=$(cd "$(dirname "$0")" && pwd)
 document=$sources/../../host/api/openapi.json
 
