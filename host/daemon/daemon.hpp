@@ -19,6 +19,8 @@ class Daemon {
   Task<void> open();
   // Starts what is wanted to run and does not.
   void start_wanted();
+  // True: somebody needs this daemon, apart from requests that are being answered.
+  bool busy() const;
 
   Json list() const;
   Json drivers() const;

@@ -224,7 +224,8 @@ Task<Resources::Answer> Resources::remove_vm(Call call) {
 
 Task<Resources::Answer> Resources::start_vm(Call call) {
   CO_TRY(auto vm, daemon_.find(call.parameter));
-  const Deadline deadline = Clock::now() + std::max(milliseconds{1}, time_of(call.request.body, "timeout_ms", start_time));
+  const Deadline deadline =
+      Clock::now() + std::max(milliseconds{1}, time_of(call.request.body, "timeout_ms", start_time));
   auto work = vm->start(deadline);
   co_return co_await operate(std::move(call), "start", std::move(vm), std::move(work));
 }

@@ -70,6 +70,8 @@ class Vm : public std::enable_shared_from_this<Vm> {
   std::optional<Progress> progress() const;
   // True: something of a run may exist, and hold its locks.
   bool has_run() const { return run_ != nullptr; }
+  // It has a run, or is about to be started again.
+  bool needs_daemon() const { return has_run() || keeper_.planned(); }
   Json summary() const;
   Json info() const;
 

@@ -1,7 +1,6 @@
-#include "daemon/vm.hpp"
-
 #include "bulkhead/kill_semantics.hpp"
 
+#include "daemon/vm.hpp"
 #include "os/file.hpp"
 
 // What a VM tells of itself.

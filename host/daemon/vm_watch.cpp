@@ -1,7 +1,7 @@
-#include "daemon/vm.hpp"
-
 #include <algorithm>
 #include <utility>
+
+#include "daemon/vm.hpp"
 
 // What happens to a VM without anybody asking: adopted after the daemon's start, watched while it runs.
 namespace bulkhead::daemon {
@@ -47,7 +47,8 @@ Task<void> Vm::recover() {
   ran_from_ = Clock::now();  // as far as this daemon knows
   if (contain::only_init(run->known(), *members) || !was_started) {
     const auto* leader = now ? now->last_of(store::Role::leader) : nullptr;
-    const bool well = was_started && leader != nullptr && leader->exit_code == 0 && leader->exit_signal.value_or(0) == 0;
+    const bool well =
+        was_started && leader != nullptr && leader->exit_code == 0 && leader->exit_signal.value_or(0) == 0;
     begin_stop({.how = StopRequest::How::forced},
                {.why = "left over from a run that had ended", .leftover = true, .ended_well = well});
     co_return;
@@ -173,8 +174,7 @@ void Vm::on_event(const Json& event) {
   surroundings_.log.debug("'" + name().str() + "' event " + kind + " " + dump(detail));
   if (kind == "guest-shutdown") guest_shut_down_ = true;
   if (kind == "warning") warn(string_or(detail, "message"));
-  if (kind == "accelerator")
-    warn("accelerator " + string_or(detail, "name") + ": " + string_or(detail, "reason"));
+  if (kind == "accelerator") warn("accelerator " + string_or(detail, "name") + ": " + string_or(detail, "reason"));
 }
 
 StopReason Vm::leader_ending(const store::RecordedProcess* leader) {

@@ -183,8 +183,8 @@ TEST_CASE("C08: a start for which the disk has not enough space fails with the f
   const HostUnderTest& host = home.host();
   std::size_t failed = 0;
   std::size_t started = 0;
-  // The longer the VM's arguments, the earlier is the record of its ledger for which there is no page. What is wanted of
-  // the VM and what happened to it take pages too.
+  // The longer the VM's arguments, the earlier is the record of its ledger for which there is no page. What is wanted
+  // of the VM and what happened to it take pages too.
   for (std::size_t length = 0; length < page; length += 128) {
     const std::size_t room = 1 + (length / 128) % 4;
     CAPTURE(length, room);
