@@ -97,9 +97,11 @@ Result<Json> reload(const std::filesystem::path& home, Settings& settings, Activ
   const Settings::Change change = settings.reload(file);
   activity.idle.set_limit(settings.now().idle_exit);
   Json answer = to_json(change);
-  log.info("host.json was read again: " + dump(answer));
+  const bool heard = log.level() <= LogLevel::info;
+  if (heard) log.info("host.json was read again: " + dump(answer));
   log.set_level(settings.now().log.level);
   log.set_format(settings.now().log.format);
+  if (!heard) log.info("host.json was read again: " + dump(answer));
   return answer;
 }
 

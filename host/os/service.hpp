@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/deadline.hpp"
 #include "base/result.hpp"
@@ -41,7 +42,8 @@ class Service {
 
   std::string notify_;  // a path, or '@' and a name
   std::optional<milliseconds> alive_interval_;
-  int sockets_ = 0;
+  std::vector<UniqueHandle> passed_;
+  std::size_t announced_ = 0;
   bool managed_ = false;
 };
 

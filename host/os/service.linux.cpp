@@ -89,10 +89,13 @@ Service Service::from_environment() {
   const auto sockets = number(take("LISTEN_FDS"));
   static_cast<void>(take("LISTEN_FDNAMES"));
   if (receiver == ::getpid() && sockets && *sockets > 0 && *sockets <= most_passed) {
-    service.sockets_ = static_cast<int>(*sockets);
-    for (int fd = first_passed; fd < first_passed + service.sockets_; ++fd) ::fcntl(fd, F_SETFD, FD_CLOEXEC);
+    service.announced_ = static_cast<std::size_t>(*sockets);
+    // A number that is not open would soon be a file of ours.
+    for (int fd = first_passed; fd < first_passed + *sockets; ++fd) {
+      if (::fcntl(fd, F_SETFD, FD_CLOEXEC) == 0) service.passed_.emplace_back(fd);
+    }
   }
-  service.managed_ = !service.notify_.empty() || service.sockets_ > 0;
+  service.managed_ = !service.notify_.empty() || service.announced_ > 0;
   return service;
 }
 
@@ -138,16 +141,16 @@ Result<void> Service::status(std::string_view text) const {
 }
 
 Result<UniqueHandle> Service::take_listener(const std::filesystem::path& path) {
-  const int passed = std::exchange(sockets_, 0);
-  if (passed == 0) return UniqueHandle{};
-  UniqueHandle first(first_passed);
-  for (int fd = first_passed + 1; fd < first_passed + passed; ++fd) ::close(fd);
-  if (passed != 1) {
-    return fail(Code::invalid,
-                "use the sockets that the service manager passed: expected 1, got " + std::to_string(passed));
+  std::vector<UniqueHandle> passed = std::exchange(passed_, {});
+  const std::size_t announced = std::exchange(announced_, 0);
+  if (announced == 0) return UniqueHandle{};
+  if (announced != 1 || passed.size() != 1) {
+    return fail(Code::invalid, "use the sockets that the service manager passed: expected 1, got " +
+                                   std::to_string(announced) + ", of which " + std::to_string(passed.size()) +
+                                   " are open");
   }
-  CHECKED(check_listener(first_passed, path));
-  return first;
+  CHECKED(check_listener(static_cast<int>(passed[0].get()), path));
+  return std::move(passed[0]);
 }
 
 }  // namespace bulkhead::os
