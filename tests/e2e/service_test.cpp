@@ -220,8 +220,8 @@ TEST_CASE("the daemon's log is rotated, and takes no more than host.json allows"
   REQUIRE(answers(host, daemon));
   const std::string socket = host.ok({"host", "status"}).at("runtime_directory").get<std::string>() + "/host.sock";
   // Each is an error, and in the log.
-  const Finished asked = support::run(
-      host.command("/usr/bin/curl", {"-s", "-o", "/dev/null", "--unix-socket", socket, "http://x/v1/vms/nobody-[1-2000]"}));
+  const Finished asked = support::run(host.command(
+      "/usr/bin/curl", {"-s", "-o", "/dev/null", "--unix-socket", socket, "http://x/v1/vms/nobody-[1-2000]"}));
   REQUIRE(asked.code == 0);
   Words logs;
   for (const auto& entry : fs::directory_iterator(host.home())) {
@@ -308,7 +308,8 @@ TEST_CASE("a daemon that is started by its socket answers, and leaves the socket
   if (!fs::exists(activate)) SKIP_BECAUSE("systemd-socket-activate is not installed");
   const HostUnderTest host;
   CHECK(host.bulkhead({"host", "start"}).code == 0);
-  const fs::path socket = fs::path(host.ok({"host", "status"}).at("runtime_directory").get<std::string>()) / "host.sock";
+  const fs::path socket =
+      fs::path(host.ok({"host", "status"}).at("runtime_directory").get<std::string>()) / "host.sock";
   CHECK(host.bulkhead({"host", "stop"}).code == 0);
   REQUIRE_FALSE(fs::exists(socket));
 

@@ -205,8 +205,8 @@ TEST_CASE("what was passed and is not the socket that clients look for is refuse
   const os::UniqueHandle nameless(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   sockaddr_un automatic{};
   automatic.sun_family = AF_UNIX;
-  REQUIRE(::bind(static_cast<int>(nameless.get()), reinterpret_cast<const sockaddr*>(&automatic), sizeof(sa_family_t)) ==
-          0);
+  REQUIRE(::bind(static_cast<int>(nameless.get()), reinterpret_cast<const sockaddr*>(&automatic),
+                 sizeof(sa_family_t)) == 0);
   REQUIRE(::listen(static_cast<int>(nameless.get()), 1) == 0);
   says(refusal(static_cast<int>(nameless.get())), "bound to no path");
 }
