@@ -139,10 +139,10 @@ Result<void> run(const Arguments& arguments) {
   os::Service service = os::Service::from_environment();
   TRY(const std::filesystem::path programs, os::program_directory());
   TRY(const std::filesystem::path home, os::home_directory(arguments.home));
-  TRY(const store::Store store, store::Store::open(home));
   TRY(const store::HostConfig file, read_host_config(home));
   TRY(Settings settings, Settings::of(arguments.wishes, file));
   TRY(contain::Provided containment, choose_containment(settings.now().containment, arguments, service, programs));
+  TRY(const store::Store store, store::Store::open(home));
   TRY(const os::FileLock host_lock, take_host_lock(home));
   TRY(const std::filesystem::path runtime, os::runtime_directory(home));
   CHECKED(os::make_private_directory(runtime.parent_path()));

@@ -23,7 +23,7 @@ class Service {
   // True: a manager keeps this process in a unit of its own, which it must not leave.
   bool managed() const { return managed_; }
 
-  // Each is sent at once; an error says why the manager was not told.
+  // An error says why the manager was not told. None of these takes longer than half a second.
   Result<void> ready() const;
   Result<void> reloading() const;  // then ready() again, also when it failed
   Result<void> stopping() const;
@@ -38,7 +38,7 @@ class Service {
 
  private:
   Service() = default;
-  Result<void> tell(std::string_view state) const;
+  Result<void> tell(std::string_view state, milliseconds limit) const;
 
   std::string notify_;  // a path, or '@' and a name
   std::optional<milliseconds> alive_interval_;

@@ -24,6 +24,8 @@ namespace {
 
 constexpr int first_passed = 3;  // SD_LISTEN_FDS_START
 constexpr int most_passed = 64;
+// For a manager that does not read at this moment, when what it is told is not said again. Below a second.
+constexpr milliseconds patience{500};
 
 std::optional<std::string> take(const char* name) {
   auto value = environment(name);
@@ -99,7 +101,7 @@ Service Service::from_environment() {
   return service;
 }
 
-Result<void> Service::tell(std::string_view state) const {
+Result<void> Service::tell(std::string_view state, milliseconds limit) const {
   if (notify_.empty()) return {};
   const std::string what = "tell the service manager at '" + notify_ + "'";
   sockaddr_un address{};
@@ -113,31 +115,30 @@ Result<void> Service::tell(std::string_view state) const {
   const UniqueHandle socket(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   if (!socket) return last_error(what);
   const int fd = static_cast<int>(socket.get());
-  // A manager that does not read must not hold up this program.
-  const timeval patience{.tv_sec = 0, .tv_usec = 500'000};
-  ::setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
-  const auto sent =
-      ::sendto(fd, state.data(), state.size(), MSG_NOSIGNAL, reinterpret_cast<const sockaddr*>(&address), size);
+  const timeval time{.tv_sec = 0, .tv_usec = limit.count() * 1000};
+  ::setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &time, sizeof time);
+  const int flags = MSG_NOSIGNAL | (limit > milliseconds{0} ? 0 : MSG_DONTWAIT);
+  const auto sent = ::sendto(fd, state.data(), state.size(), flags, reinterpret_cast<const sockaddr*>(&address), size);
   if (sent < 0) return last_error(what);
   return {};
 }
 
-Result<void> Service::ready() const { return tell("READY=1"); }
-Result<void> Service::stopping() const { return tell("STOPPING=1"); }
-Result<void> Service::alive() const { return tell("WATCHDOG=1"); }
+Result<void> Service::ready() const { return tell("READY=1", patience); }
+Result<void> Service::stopping() const { return tell("STOPPING=1", patience); }
+Result<void> Service::alive() const { return tell("WATCHDOG=1", milliseconds{0}); }
 
 Result<void> Service::reloading() const {
   timespec now{};
   ::clock_gettime(CLOCK_MONOTONIC, &now);
   const auto microseconds = static_cast<std::int64_t>(now.tv_sec) * 1'000'000 + now.tv_nsec / 1'000;
-  return tell("RELOADING=1\nMONOTONIC_USEC=" + std::to_string(microseconds));
+  return tell("RELOADING=1\nMONOTONIC_USEC=" + std::to_string(microseconds), patience);
 }
 
 // A line break would begin another message.
 Result<void> Service::status(std::string_view text) const {
   std::string line = "STATUS=" + std::string(text);
   std::ranges::replace(line, '\n', ' ');
-  return tell(line);
+  return tell(line, milliseconds{0});
 }
 
 Result<UniqueHandle> Service::take_listener(const std::filesystem::path& path) {

@@ -58,7 +58,6 @@ support::Command daemon_command(const HostUnderTest& host, Words words = {}) {
 
 support::Command managed_by(const Manager& manager, support::Command command) {
   command.env["NOTIFY_SOCKET"] = manager.path().string();
-  command.env["WATCHDOG_USEC"] = "100000";
   return command;
 }
 
@@ -108,7 +107,9 @@ bool somebody_listens(const fs::path& socket) {
 TEST_CASE("a service manager is told when the daemon is ready, that it lives, and when it ends") {
   const HostUnderTest host;
   Manager manager(host.folder() / "notify");
-  Program daemon(managed_by(manager, daemon_command(host)));
+  support::Command command = managed_by(manager, daemon_command(host));
+  command.env["WATCHDOG_USEC"] = "100000";
+  Program daemon(std::move(command));
   REQUIRE(manager.hears("READY=1"));
   CHECK(host.daemon() == daemon.pid());
   CHECK(manager.hears("WATCHDOG=1", 5));
@@ -122,8 +123,8 @@ TEST_CASE("a service manager is told when the daemon is ready, that it lives, an
     CHECK_FALSE(contains(environment, "WATCHDOG_"));
   }
   daemon.signal(SIGTERM);
-  CHECK(daemon.wait().code == 0);
   CHECK(manager.hears("STOPPING=1"));
+  CHECK(daemon.wait().code == 0);
   const Words& told = manager.told();
   CHECK(std::ranges::find(told, "READY=1") < std::ranges::find(told, "STOPPING=1"));
   CHECK(manager.times("READY=1") == 1);
