@@ -45,4 +45,7 @@ function(bulkhead_add_driver name)
     COMMAND $<TARGET_FILE:bulkhead-agent> --describe $<TARGET_FILE:${name}_driver> --write ${folder}/driver.json
     VERBATIM)
   add_dependencies(${name}_driver bulkhead-agent)
+  if(arg_ROOT STREQUAL BULKHEAD_DRIVER_ROOT)
+    install(DIRECTORY ${folder} DESTINATION lib/bulkhead/drivers/${arg_ID} USE_SOURCE_PERMISSIONS)
+  endif()
 endfunction()

@@ -20,6 +20,9 @@ struct Arguments {
   std::string home;
   std::string run;
   std::string log_level = "info";
+  std::string log_format = "text";
+  std::uint64_t log_max_size = count(LogSettings{}.max_size);
+  int log_keep = LogSettings{}.keep;
   std::int64_t socket = os::no_handle;
   std::int64_t lock = os::no_handle;
   std::string describe;
@@ -47,7 +50,9 @@ Result<void> describe(const Arguments& arguments) {
 Result<void> run(const Arguments& arguments) {
   TRY(const VmName name, VmName::parse(arguments.vm));
   TRY(const RunId run_id, RunId::parse(arguments.run));
-  TRY(const LogLevel level, parse_log_level(arguments.log_level));
+  LogSettings settings{.max_size = Bytes{arguments.log_max_size}, .keep = arguments.log_keep};
+  TRY(settings.level, parse_log_level(arguments.log_level));
+  TRY(settings.format, parse_log_format(arguments.log_format));
   TRY(const store::Store store, store::Store::attach(arguments.home));
   const store::VmPaths paths = store.paths(name);
   TRY(const store::LedgerView view, store::Ledger::read(paths.ledger));
@@ -55,7 +60,9 @@ Result<void> run(const Arguments& arguments) {
     return fail(Code::invalid, "run '" + arguments.vm + "': the ledger is not of run " + arguments.run);
   }
   TRY(store::Ledger ledger, store::Ledger::open(paths.ledger));
-  TRY(Log log, Log::to_file(paths.agent_log, level));
+  // What a driver's libraries print is in the log too, and does not keep an old one from going away.
+  TRY(const Log file, Log::to_file(paths.agent_log, settings, os::print_into));
+  const Log log = file.about(arguments.vm);
   CHECKED(os::become_subreaper());
   TRY(const std::filesystem::path programs, os::program_directory());
   asio::io_context context(1);
@@ -79,6 +86,9 @@ int main(int argc, char** argv) {
   app.add_option("--socket", arguments.socket, "Handle of the listening socket");
   app.add_option("--lock", arguments.lock, "Handle of the VM's lock");
   app.add_option("--log-level", arguments.log_level, "debug, info, warning or error");
+  app.add_option("--log-format", arguments.log_format, "text or json");
+  app.add_option("--log-max-size", arguments.log_max_size, "Of one log file, in bytes");
+  app.add_option("--log-keep", arguments.log_keep, "How many older log files are kept");
   app.add_option("--describe", arguments.describe, "Print the manifest of this driver library, and exit");
   app.add_option("--write", arguments.write, "Write it to this file instead");
   CLI11_PARSE(app, argc, argv);

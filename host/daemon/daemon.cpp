@@ -13,8 +13,6 @@ namespace bulkhead::daemon {
 
 namespace {
 
-constexpr milliseconds end_time{120'000};
-
 Task<void> stop_quietly(std::shared_ptr<Vm> vm, Log log, std::shared_ptr<std::size_t> left,
                         std::shared_ptr<Event> done) {
   const StopRequest request{.by = StopRequest::By::host};
@@ -202,12 +200,17 @@ Task<Json> Daemon::stop_host(Vms vms, std::optional<milliseconds> time) {
     answer["kept"] =
         std::ranges::count_if(vms_, [](const auto& entry) { return entry.second->state() == State::running; });
   } else {
-    const std::size_t alive = co_await stop_all(Clock::now() + time.value_or(end_time));
+    const milliseconds budget = time.value_or(surroundings_.settings.now().stop_timeout);
+    const std::size_t alive = co_await stop_all(Clock::now() + budget);
     answer["not_stopped"] = alive;
   }
   ended_ = true;
   end_.notify();
   co_return answer;
+}
+
+bool Daemon::busy() const {
+  return std::ranges::any_of(vms_, [](const auto& entry) { return entry.second->needs_daemon(); });
 }
 
 void Daemon::ask_for_end(Vms vms) {

@@ -24,6 +24,8 @@ class Daemon {
   Task<Result<Json>> repair(Flag dry_run);
   // Starts what is wanted to run and does not.
   void start_wanted();
+  // True: somebody needs this daemon, apart from requests that are being answered.
+  bool busy() const;
 
   Json list() const;
   Json drivers() const;

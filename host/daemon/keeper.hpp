@@ -34,6 +34,7 @@ class Keeper {
   int restarts() const { return restarts_.count(); }
   // Counts the plans: a plan is still in force when this has not changed.
   std::size_t plan() const { return plan_; }
+  bool planned() const { return next_.has_value(); }
   bool held() const { return held_; }
   // For clients: {policy, count, limit, gave_up, next_at}.
   Json describe(const store::Restart& settings) const;

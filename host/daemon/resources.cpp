@@ -70,6 +70,7 @@ const std::vector<Resources::Route>& Resources::routes() {
       {"GET", "/v1/openapi.json", &Resources::get_openapi},
       {"GET", "/v1/host", &Resources::get_host},
       {"POST", "/v1/host/stop", &Resources::stop_host},
+      {"POST", "/v1/host/reload", &Resources::reload_host},
       {"POST", "/v1/host/repair", &Resources::repair_host},
       {"GET", "/v1/drivers", &Resources::list_drivers},
       {"POST", "/v1/specs/check", &Resources::check_spec},
@@ -175,6 +176,12 @@ Task<Resources::Answer> Resources::stop_host(Call call) {
   const auto vms = on(keep_vms) ? Daemon::Vms::keep : Daemon::Vms::stop;
   Json done = co_await daemon_.stop_host(vms, time);
   co_return ok(std::move(done));
+}
+
+Task<Resources::Answer> Resources::reload_host(Call) {
+  CO_TRY(Json changed, surroundings_.reload());
+  surroundings_.events.publish("host.reloaded", "", changed);
+  co_return ok(std::move(changed));
 }
 
 Task<Resources::Answer> Resources::repair_host(Call call) {

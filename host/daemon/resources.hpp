@@ -45,6 +45,7 @@ class Resources {
   Task<Answer> get_openapi(Call call);
   Task<Answer> get_host(Call call);
   Task<Answer> stop_host(Call call);
+  Task<Answer> reload_host(Call call);
   Task<Answer> repair_host(Call call);
   Task<Answer> list_drivers(Call call);
   Task<Answer> list_vms(Call call);

@@ -123,6 +123,7 @@ Result<void> Run::start_agent() {
 // Under the lock and with the ledger open; it has both afterwards.
 Result<void> Run::launch_agent() {
   TRY(const os::UniqueHandle listener, os::listen_on(socket()));
+  const LogSettings log = surroundings_.log.settings();
   os::Spawn spawn;
   spawn.argv = {surroundings_.agent_program.string(),
                 beginning_.vm,
@@ -133,7 +134,13 @@ Result<void> Run::launch_agent() {
                 "--socket",
                 std::to_string(listener.get()),
                 "--log-level",
-                std::string(name(surroundings_.log.level()))};
+                std::string(name(log.level)),
+                "--log-format",
+                std::string(name(log.format)),
+                "--log-max-size",
+                std::to_string(count(log.max_size)),
+                "--log-keep",
+                std::to_string(log.keep)};
   spawn.inherit = {listener.get()};
   if (lock_) {
     spawn.argv.insert(spawn.argv.end(), {"--lock", std::to_string(lock_->handle())});

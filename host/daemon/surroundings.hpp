@@ -4,6 +4,7 @@
 #include <boost/asio/thread_pool.hpp>
 #include <deque>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,7 @@
 #include "catalogue/catalogue.hpp"
 #include "contain/containment.hpp"
 #include "daemon/events.hpp"
+#include "daemon/settings.hpp"
 #include "os/process.hpp"
 #include "store/store.hpp"
 
@@ -43,6 +45,10 @@ struct Surroundings {
   std::filesystem::path agent_program;
   std::vector<std::filesystem::path> driver_folders;
   Log log;
+  const Settings& settings;
+  // Reads host.json again: {"applied", "needs_restart", "overridden"}, each JSON pointers of what has changed. When the
+  // file is wrong, all stays as it was, and the error has its problems.
+  std::function<Result<Json>()> reload;
 };
 
 }  // namespace bulkhead::daemon

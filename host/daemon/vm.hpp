@@ -71,6 +71,8 @@ class Vm : public std::enable_shared_from_this<Vm> {
   // True: something of a run may exist, and hold its locks.
   bool has_run() const { return run_ != nullptr; }
   std::optional<RunId> run_id() const { return run_ ? std::optional(run_->id()) : std::nullopt; }
+  // It has a run, or is about to be started again.
+  bool needs_daemon() const { return has_run() || keeper_.planned(); }
   Json summary() const;
   Json info() const;
 

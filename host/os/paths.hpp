@@ -12,8 +12,8 @@ namespace bulkhead::os {
 // created.
 Result<std::filesystem::path> home_directory(const std::string& wanted);
 
-// The directory for sockets of this home: per boot, short (a socket's path is limited to 104 bytes), one per home. Not
-// created.
+// The directory for sockets of this home: per boot, short (a socket's path is limited to 104 bytes), one per home. The
+// home ".local/state/bulkhead" in the directory of the user's account has the one named "default". Not created.
 Result<std::filesystem::path> runtime_directory(const std::filesystem::path& home);
 
 // The folder of the program that is running.

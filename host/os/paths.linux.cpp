@@ -1,5 +1,6 @@
 #include "os/paths.hpp"
 
+#include <array>
 #include <cstdlib>
 #include <pwd.h>
 #include <string_view>
@@ -18,6 +19,15 @@ std::string short_hash(std::string_view text) {
   std::string out;
   for (int i = 0; i < 8; ++i, hash >>= 4) out += "0123456789abcdef"[hash & 15U];
   return out;
+}
+
+// Of the user's account, whatever this process's environment says: two homes must never have one runtime directory.
+std::optional<fs::path> default_home() {
+  passwd entry{};
+  passwd* found = nullptr;
+  std::array<char, 4096> text{};
+  if (::getpwuid_r(::geteuid(), &entry, text.data(), text.size(), &found) != 0 || found == nullptr) return std::nullopt;
+  return fs::path(entry.pw_dir) / ".local/state/bulkhead";
 }
 
 }  // namespace
@@ -51,7 +61,8 @@ Result<fs::path> runtime_directory(const fs::path& home) {
   } else {
     base = "/tmp/bulkhead-" + std::to_string(::geteuid());
   }
-  return base / short_hash(home.string());
+  // A name that can be written into a unit file.
+  return base / (home == default_home() ? "default" : short_hash(home.string()));
 }
 
 Result<fs::path> program_directory() {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstdio>
 #include <functional>
 #include <map>
 #include <optional>
@@ -112,6 +113,9 @@ Result<void> become_subreaper();
 
 // As many open files as this user may have: a daemon needs a few for each VM.
 void raise_file_limit();
+
+// What this process and its libraries print goes to `file` from now on, also when its owner closes it.
+void print_into(std::FILE* file);
 
 // The full path of a program, or not_found with the places that were searched.
 Result<std::string> find_program(const std::string& name);

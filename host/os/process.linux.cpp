@@ -163,6 +163,10 @@ Children children() {
   return got != 0 && errno == ECHILD ? Children::none : Children::some;
 }
 
+void print_into(std::FILE* file) {
+  for (const int stream : {STDOUT_FILENO, STDERR_FILENO}) ::dup2(::fileno(file), stream);
+}
+
 void raise_file_limit() {
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;

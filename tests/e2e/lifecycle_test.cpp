@@ -283,8 +283,11 @@ TEST_CASE(
 TEST_CASE("a daemon that is asked for a containment that cannot be had does not start, and says why") {
   if (::geteuid() != 0) SKIP_BECAUSE("needs root, to become a user to whom no cgroup is delegated");
   const HostUnderTest host;
-  const auto as_nobody = [&host](const Words& words) {
+  const support::TempDir own;
+  REQUIRE(::chown(own.path().c_str(), 65534, 65534) == 0);
+  const auto as_nobody = [&](const Words& words) {
     support::Command command = host.command("/usr/bin/setpriv", {"--reuid=65534", "--regid=65534", "--clear-groups"});
+    command.env["BULKHEAD_HOME"] = (own / "home").string();
     command.arguments.insert(command.arguments.end(), words.begin(), words.end());
     return support::run(std::move(command));
   };
