@@ -99,7 +99,9 @@ Task<void> Life::obey_reload_signals() {
     if (std::get<0>(waited)) co_return;
     const auto reloaded = surroundings_.reload();
     if (reloaded) continue;
-    surroundings_.log.error("reload: " + one_line(reloaded.error()));
+    std::string told = reloaded.error().what;
+    for (const Problem& problem : reloaded.error().problems) told += "; " + problem.pointer + ": " + problem.reason;
+    surroundings_.log.error("reload: " + told);
   }
 }
 
