@@ -33,11 +33,12 @@ Vm::Vm(const Surroundings& surroundings, store::VmRecord record, MayStart may_st
     : surroundings_(surroundings),
       record_(std::move(record)),
       may_start_(std::move(may_start)),
-      keeper_(surroundings, record_.spec.name) {}
+      keeper_(surroundings, record_.spec.name),
+      log_(surroundings.log.about(record_.spec.name.str())) {}
 
 void Vm::enter(State state, std::string why) {
   if (state != state_) {
-    surroundings_.log.info("'" + name().str() + "' is " + std::string(daemon::name(state)) +
+    log_.info("'" + name().str() + "' is " + std::string(daemon::name(state)) +
                            (why.empty() ? "" : ": " + why));
     Json detail{{"from", daemon::name(state_)}, {"to", daemon::name(state)}};
     if (!why.empty()) detail["why"] = why;
@@ -189,7 +190,7 @@ Task<void> Vm::climb(std::shared_ptr<RunStop> work, std::shared_ptr<stop::Climbe
   last_report_ = stop_report(*run_, ladder, work->notes(), reason);
   const auto file = surroundings_.store.paths(name()).last_stop;
   if (auto written = os::write_atomically(file, dump_pretty(*last_report_) + "\n"); !written) {
-    surroundings_.log.warning(written.error().what);
+    log_.warning(written.error().what);
   }
   const bool cleaned = !ladder.story().empty() && ladder.story().back().saw == stop::Saw::done;
   climber_.reset();
@@ -226,7 +227,7 @@ void Vm::ended_by_itself(Restarts::End end, Duration ran) {
                             " restarts in a row";
     surroundings_.events.publish("vm.restart", name().str(),
                                  {{"gave_up", true}, {"count", keeper_.restarts()}, {"limit", settings.limit}});
-    surroundings_.log.warning("'" + name().str() + "': " + why);
+    log_.warning("'" + name().str() + "': " + why);
     enter(State::failed, why);
   }
 }
@@ -240,7 +241,7 @@ Task<void> Vm::start_again(Deadline at, std::size_t plan) {
   const std::size_t ours = keeper_.plan();
   auto started = co_await launch(Clock::now() + patience);
   if (started || keeper_.plan() != ours || run_ || asked_) co_return;
-  surroundings_.log.warning(one_line(started.error()));
+  log_.warning(one_line(started.error()));
   enter(State::failed, one_line(started.error()));
   ended_by_itself(Restarts::End::failed, Duration{});
 }

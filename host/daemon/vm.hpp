@@ -105,6 +105,7 @@ class Vm : public std::enable_shared_from_this<Vm> {
   store::VmRecord record_;
   MayStart may_start_;
   Keeper keeper_;
+  Log log_;
   State state_ = State::stopped;
   std::string why_;                              // of failed, stuck and lost
   std::shared_ptr<Run> run_;                     // while something of a run may exist

@@ -7,7 +7,7 @@
 namespace bulkhead::daemon {
 
 void Vm::lose(const Error& error) {
-  surroundings_.log.error("'" + name().str() + "' is lost: " + error.what);
+  log_.error("'" + name().str() + "' is lost: " + error.what);
   enter(State::lost, error.what);
 }
 
@@ -87,7 +87,7 @@ Task<void> Vm::watch_agent(std::shared_ptr<Run> run) {
     co_return;
   }
   if (state_ != State::running) co_return;
-  surroundings_.log.warning("the agent of '" + name().str() + "' died");
+  log_.warning("the agent of '" + name().str() + "' died");
   const bool survives = run->kill().declared.on_agent_death == BULKHEAD_AGENT_DEATH_VM_SURVIVES;
   if (survives) {
     // Whether the VM is alive is the leader's watch to tell.
@@ -118,10 +118,10 @@ Task<void> Vm::replace_agent(std::shared_ptr<Run> run) {
   if (run_ != run || climber_ || state_ != State::running) co_return;
   last_event_ = 0;  // of the new agent
   if (taken_over) {
-    surroundings_.log.info("'" + name().str() + "' has a new agent");
+    log_.info("'" + name().str() + "' has a new agent");
     warn("its agent died; a new one has taken over");
   } else if (taken_over.error().code != Code::gone) {
-    surroundings_.log.error("take over '" + name().str() + "': " + taken_over.error().what);
+    log_.error("take over '" + name().str() + "': " + taken_over.error().what);
     warn(only_by_force + ": " + taken_over.error().what);
   }
   watch_agent_of(run);
@@ -171,7 +171,7 @@ Task<bool> Vm::take_events(std::shared_ptr<Run> run, milliseconds wait) {
 void Vm::on_event(const Json& event) {
   const std::string kind = string_or(event, "event");
   const Json detail = object_at(event, "detail").value_or(Json::object());
-  surroundings_.log.debug("'" + name().str() + "' event " + kind + " " + dump(detail));
+  log_.debug("'" + name().str() + "' event " + kind + " " + dump(detail));
   if (kind == "guest-shutdown") guest_shut_down_ = true;
   if (kind == "warning") warn(string_or(detail, "message"));
   if (kind == "accelerator") warn("accelerator " + string_or(detail, "name") + ": " + string_or(detail, "reason"));
