@@ -38,8 +38,7 @@ Vm::Vm(const Surroundings& surroundings, store::VmRecord record, MayStart may_st
 
 void Vm::enter(State state, std::string why) {
   if (state != state_) {
-    log_.info("'" + name().str() + "' is " + std::string(daemon::name(state)) +
-                           (why.empty() ? "" : ": " + why));
+    log_.info("'" + name().str() + "' is " + std::string(daemon::name(state)) + (why.empty() ? "" : ": " + why));
     Json detail{{"from", daemon::name(state_)}, {"to", daemon::name(state)}};
     if (!why.empty()) detail["why"] = why;
     surroundings_.events.publish("vm.state", name().str(), std::move(detail));

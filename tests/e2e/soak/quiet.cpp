@@ -84,6 +84,8 @@ void Quiet::compare(const Json& list, const Census& census) {
       compare_running(name, found == census.vms.end() ? Life{} : found->second);
     } else if (state != "stopped" && state != "failed") {
       wrong("'" + name + "' is " + state + ": " + vm.value("why", ""));
+    } else if (vm.at("restarts").contains("next_at")) {
+      wrong("'" + name + "' is about to be started again");
     } else if (state == "failed" && vm.value("why", "").empty()) {
       wrong("'" + name + "' has failed, and nobody says why");
     }

@@ -30,12 +30,16 @@ const std::chrono::seconds duration{number_from("BULKHEAD_SOAK_SECONDS", 20)};
 const std::uint64_t seed = number_from("BULKHEAD_SOAK_SEED", std::random_device{}());
 
 bool shares_disk(std::size_t vm) { return vm % 6 < 2; }
+bool keeps_running(std::size_t vm) { return vm % 6 == 2; }  // started again whenever it ends by itself
 
 // Guests of all kinds; some share a disk with their neighbour.
 Json spec_of(const HostUnderTest& host, std::size_t vm) {
   const std::vector<std::string> kinds{"obey", "obey", "obey", "ignore", "obey", "spin"};
   Json spec = HostUnderTest::firmware(vm_name(vm), kinds[vm % kinds.size()]);
   spec["stop"] = {{"grace_period", "500ms"}};
+  if (keeps_running(vm)) {
+    spec["restart"] = {{"policy", "always"}, {"delay", "100ms"}, {"max_delay", "500ms"}, {"limit", 0}};
+  }
   if (shares_disk(vm)) {
     const fs::path disk = host.folder() / ("disk" + std::to_string(vm / 6) + ".raw");
     if (!fs::exists(disk)) support::write_text(disk, std::string(1 << 16, '\0'));
@@ -73,14 +77,14 @@ void was_left_alone(const Quiet::Seen& before, const Quiet::Seen& now) {
 }
 
 // One thing was done to it, and nothing that could have got in between.
-void obeyed(Deed deed, const Quiet::Seen& before, const Quiet::Seen& now, bool told_well, bool may_be_busy) {
+void obeyed(Deed deed, const Quiet::Seen& before, const Quiet::Seen& now, bool told_well, std::size_t vm) {
   const bool ran = before.state == "running";
   const bool runs = now.state == "running";
   switch (deed) {
     case Deed::start:
       CHECK(told_well == (runs && !ran));
       if (ran) was_left_alone(before, now);
-      CHECK((runs || may_be_busy));
+      CHECK((runs || shares_disk(vm)));
       break;
     case Deed::stop:
     case Deed::force:
@@ -89,10 +93,14 @@ void obeyed(Deed deed, const Quiet::Seen& before, const Quiet::Seen& now, bool t
       CHECK(now.state == "stopped");
       break;
     case Deed::kill_qemu:
-    case Deed::kill_agent_and_qemu: CHECK(now.state == (ran ? "failed" : before.state)); break;
+    case Deed::kill_agent_and_qemu:
+      CHECK(now.state == (!ran || keeps_running(vm) ? before.state : "failed"));
+      if (ran) CHECK((!runs || now.boot != before.boot));
+      break;
     case Deed::power_off:
       if (before.boot.empty()) was_left_alone(before, now);  // not running, or deaf
-      if (!before.boot.empty()) CHECK(now.state == "stopped");
+      if (!before.boot.empty()) CHECK(now.state == (keeps_running(vm) ? "running" : "stopped"));
+      if (!before.boot.empty()) CHECK(now.boot != before.boot);
       break;
     default: break;
   }
@@ -120,6 +128,10 @@ class Soak {
 
   void end() {
     story_.tell("host stop, and the end");
+    // Otherwise the daemon that tells the rest would start them again.
+    for (std::size_t vm = 0; vm < vms; ++vm) {
+      if (keeps_running(vm)) host_.ok({"stop", "--force", vm_name(vm)});
+    }
     CHECK(host_.ok({"host", "stop"}).at("not_stopped") == 0);
     const Quiet::Picture stopped = quiet_.settled();
     CHECK(stopped.size() == vms);
@@ -143,7 +155,7 @@ class Soak {
     if (done.to_it.size() != 1 || done.daemon_ended || done.agent_killed) return;
     const auto told = answers.find(name);
     const bool well = told == answers.end() || std::ranges::all_of(told->second, [](bool answer) { return answer; });
-    obeyed(done.to_it.front(), was->second, is->second, well, shares_disk(vm));
+    obeyed(done.to_it.front(), was->second, is->second, well, vm);
   }
 
   HostUnderTest host_;
