@@ -130,7 +130,7 @@ Result<void> Daemon::may_start(const Vm& vm) const {
   }
   for (const auto& [name, other] : vms_) {
     if (name == vm.name() || !other->has_run()) continue;
-    const store::VmSpec in_force = other->spec_in_force();
+    const store::VmSpec& in_force = other->spec_in_force();
     for (const store::Disk& theirs : in_force.disks) {
       for (const store::Disk& ours : vm.spec().disks) {
         std::error_code ignored;

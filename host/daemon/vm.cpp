@@ -34,7 +34,8 @@ Vm::Vm(const Surroundings& surroundings, store::VmRecord record, MayStart may_st
       record_(std::move(record)),
       may_start_(std::move(may_start)),
       keeper_(surroundings, record_.spec.name),
-      log_(surroundings.log.about(record_.spec.name.str())) {}
+      log_(surroundings.log.about(record_.spec.name.str())),
+      run_spec_(record_.spec) {}
 
 void Vm::enter(State state, std::string why) {
   if (state != state_) {
@@ -105,6 +106,7 @@ Task<Result<Json>> Vm::launch(Deadline deadline) {
   auto begun = Run::begin(surroundings_, record_.spec, *driver);
   if (!begun) co_return std::unexpected(within(what, begun.error()));
   run_ = *std::move(begun);
+  run_spec_ = record_.spec;
   warnings_.clear();
   if (const std::string missing = missing_containment(driver->manifest.kill.declared); !missing.empty()) {
     warn("contained more weakly than its driver asks for ('" + missing + "'), as its spec accepts");

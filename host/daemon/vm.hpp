@@ -66,7 +66,7 @@ class Vm : public std::enable_shared_from_this<Vm> {
   State state() const { return state_; }
   const store::VmSpec& spec() const { return record_.spec; }
   // What a run of it uses, or the next one would.
-  store::VmSpec spec_in_force() const;
+  const store::VmSpec& spec_in_force() const { return run_ ? run_spec_ : record_.spec; }
   std::optional<Progress> progress() const;
   // True: something of a run may exist, and hold its locks.
   bool has_run() const { return run_ != nullptr; }
@@ -109,6 +109,7 @@ class Vm : public std::enable_shared_from_this<Vm> {
   State state_ = State::stopped;
   std::string why_;                              // of failed, stuck and lost
   std::shared_ptr<Run> run_;                     // while something of a run may exist
+  store::VmSpec run_spec_;                       // that it was begun with
   std::shared_ptr<stop::Climber> climber_;       // while a stop is under way
   bool guest_shut_down_ = false;                 // the guest said so in this run
   bool asked_ = false;                           // somebody asked for this run's end

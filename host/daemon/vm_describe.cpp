@@ -40,12 +40,6 @@ Task<Result<Json>> Vm::plan_stop(StopRequest request) {
   co_return json;
 }
 
-store::VmSpec Vm::spec_in_force() const {
-  if (!run_) return record_.spec;
-  const auto spec = store::parse_spec(run_->beginning().spec, {});
-  return spec ? *spec : record_.spec;
-}
-
 std::optional<Progress> Vm::progress() const {
   if (climber_) {
     const stop::Ladder& ladder = climber_->ladder();
@@ -60,7 +54,7 @@ std::optional<Progress> Vm::progress() const {
 }
 
 Json Vm::summary() const {
-  const store::VmSpec in_force = spec_in_force();
+  const store::VmSpec& in_force = spec_in_force();
   Json json{{"name", name().str()},
             {"state", daemon::name(state_)},
             {"driver", in_force.driver},

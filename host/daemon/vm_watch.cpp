@@ -31,6 +31,7 @@ Task<void> Vm::recover() {
       continue;
     }
     run_ = *resumed;
+    run_spec_ = store::parse_spec(run_->beginning().spec, {}).value_or(record_.spec);
     answers = co_await run_->agent_answers();
     members = co_await run_->members();
   }
