@@ -62,7 +62,9 @@ void Daemon::start_wanted() {
     surroundings_.log.warning(boot.error().what);
     return;
   }
-  for (const auto& [name, vm] : vms_) vm->start_if_wanted(*boot);
+  for (const auto& [name, vm] : vms_) {
+    surroundings_.scope.spawn("begin " + name.str(), vm->start_if_wanted(*boot));
+  }
 }
 
 Result<std::shared_ptr<Vm>> Daemon::find(const std::string& name) const {

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/timestamp.hpp"
+#include "os/process.hpp"
 
 namespace bulkhead::daemon {
 
@@ -21,14 +22,19 @@ Keeper::Keeper(const Surroundings& surroundings, VmName name) : surroundings_(su
 void Keeper::save() {
   desired_.restarts = restarts_.count();
   desired_.restart_due = next_.has_value();
-  if (auto saved = surroundings_.store.save_desired(name_, desired_); !saved) {
-    surroundings_.log.warning(saved.error().what);
-  }
+  auto saved = surroundings_.store.save_desired(name_, desired_);
+  if (!saved) surroundings_.log.warning(saved.error().what);
+  unsaved_ = !saved;
 }
 
 void Keeper::want(State state) {
-  const bool same = desired_.state == state && desired_.restarts == 0 && !desired_.restart_due;
+  bool same = !unsaved_ && desired_.state == state && desired_.restarts == 0 && !desired_.restart_due;
   desired_.state = state;
+  // The autostart of this boot must not overrule it.
+  if (auto boot = os::boot_id(); boot && desired_.autostarted_boot != *boot) {
+    desired_.autostarted_boot = *std::move(boot);
+    same = false;
+  }
   restarts_.forget();
   next_.reset();
   ++plan_;
@@ -47,6 +53,14 @@ std::optional<milliseconds> Keeper::ended(Restarts::End end, Duration ran, const
   }
   save();
   if (held_) return std::nullopt;  // the next daemon goes on from here
+  return delay;
+}
+
+std::optional<milliseconds> Keeper::resume(const store::Restart& settings) {
+  const milliseconds delay = restarts_.last_delay(settings);
+  ++plan_;
+  next_ = std::chrono::system_clock::now() + delay;
+  if (held_) return std::nullopt;
   return delay;
 }
 
@@ -71,7 +85,7 @@ Keeper::AtStart Keeper::at_start(const store::VmSpec& spec, const std::string& b
     save();
     return AtStart::start;
   }
-  if (!ran) return AtStart::nothing;
+  if (!ran || planned()) return AtStart::nothing;
   if (desired_.restart_due && spec.restart.policy != store::Restart::Policy::never) return AtStart::restart;
   if (always) return AtStart::start;
   want(State::stopped);

@@ -20,6 +20,8 @@ class Keeper {
   void want(store::Desired::State state);
   // The VM ended by itself, or a start that we made failed. The delay until it is to be started again.
   std::optional<milliseconds> ended(Restarts::End end, Duration ran, const store::Restart& settings);
+  // The same for a restart that an earlier daemon had planned, and counted.
+  std::optional<milliseconds> resume(const store::Restart& settings);
   // The planned restart begins.
   void restarting();
   // From now on nothing is started again by this daemon.
@@ -49,6 +51,7 @@ class Keeper {
   std::optional<std::chrono::system_clock::time_point> next_;
   std::size_t plan_ = 0;
   bool held_ = false;
+  bool unsaved_ = false;  // what is written down is not what is in force
 };
 
 }  // namespace bulkhead::daemon

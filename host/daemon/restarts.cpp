@@ -28,6 +28,10 @@ std::optional<milliseconds> Restarts::after(End end, Duration ran, const store::
   return backoff(count_++, settings);
 }
 
+milliseconds Restarts::last_delay(const store::Restart& settings) const {
+  return backoff(std::max(count_ - 1, 0), settings);
+}
+
 void Restarts::forget() {
   count_ = 0;
   gave_up_ = false;

@@ -14,6 +14,8 @@ class Restarts {
 
   // Nothing: it stays as it is. Otherwise it counts as a restart from now on.
   std::optional<milliseconds> after(End end, Duration ran, const store::Restart& settings);
+  // Of the restart that was counted last.
+  milliseconds last_delay(const store::Restart& settings) const;
   // A client took it in hand: counts from 0.
   void forget();
   // What an earlier daemon had counted.

@@ -90,6 +90,9 @@ Task<Result<Json>> Vm::start(Deadline deadline) {
     co_return fail(Code::busy, "start '" + name().str() + "': it is " + std::string(daemon::name(state_)),
                    bad ? "see: bulkhead info " + name().str() : "");
   }
+  // Turned away before it began, it leaves what is wanted as it was: the host may be ending, or the VM have been
+  // removed.
+  if (auto may = may_start_(*this); !may) co_return std::unexpected(may.error());
   keeper_.want(store::Desired::State::running);
   auto started = co_await launch(deadline);
   // Whoever asked is told; it is for him to try again. A stop, or another start, has had its own word.
@@ -220,9 +223,7 @@ void Vm::ended_by_itself(Restarts::End end, Duration ran) {
   const store::Restart& settings = record_.spec.restart;
   const auto delay = keeper_.ended(end, ran, settings);
   if (delay) {
-    surroundings_.events.publish("vm.restart", name().str(),
-                                 {{"in_ms", delay->count()}, {"count", keeper_.restarts()}, {"limit", settings.limit}});
-    surroundings_.scope.spawn("restart " + name().str(), start_again(Clock::now() + *delay, keeper_.plan()));
+    restart_after(*delay);
   } else if (keeper_.gave_up()) {
     const std::string why = why_ + (why_.empty() ? "" : "; ") + "gave up after " + std::to_string(keeper_.restarts()) +
                             " restarts in a row";
@@ -231,6 +232,12 @@ void Vm::ended_by_itself(Restarts::End end, Duration ran) {
     log_.warning("'" + name().str() + "': " + why);
     enter(State::failed, why);
   }
+}
+
+void Vm::restart_after(milliseconds delay) {
+  Json detail{{"in_ms", delay.count()}, {"count", keeper_.restarts()}, {"limit", record_.spec.restart.limit}};
+  surroundings_.events.publish("vm.restart", name().str(), std::move(detail));
+  surroundings_.scope.spawn("restart " + name().str(), start_again(Clock::now() + delay, keeper_.plan()));
 }
 
 Task<void> Vm::start_again(Deadline at, std::size_t plan) {
@@ -247,14 +254,17 @@ Task<void> Vm::start_again(Deadline at, std::size_t plan) {
   ended_by_itself(Restarts::End::failed, Duration{});
 }
 
-void Vm::start_if_wanted(const std::string& boot_id) {
-  if (run_ || state_ == State::lost) return;
+Task<void> Vm::start_if_wanted(std::string boot_id) {
+  const auto self = shared_from_this();
+  // What an earlier run left is cleaned first.
+  while (climber_) co_await changed_.wait(Deadline::max());
+  if (run_ || state_ == State::lost || keeper_.held()) co_return;
   const auto what = keeper_.at_start(record_.spec, boot_id);
-  if (what == Keeper::AtStart::nothing) return;
   if (what == Keeper::AtStart::restart) {
-    ended_by_itself(Restarts::End::failed, Duration{});
-  } else {
-    surroundings_.scope.spawn("start " + name().str(), start_again(Clock::now(), keeper_.plan()));
+    if (const auto delay = keeper_.resume(record_.spec.restart)) restart_after(*delay);
+  } else if (what == Keeper::AtStart::start) {
+    const auto now = Clock::now();
+    co_await start_again(now, keeper_.plan());
   }
 }
 
@@ -268,6 +278,10 @@ Result<void> Vm::change(store::VmSpec spec) {
   changed.spec = std::move(spec);
   CHECKED(surroundings_.store.change(changed));
   record_ = std::move(changed);
+  if (keeper_.planned() && record_.spec.restart.policy == store::Restart::Policy::never) {
+    keeper_.want(store::Desired::State::stopped);
+    changed_.notify();
+  }
   surroundings_.events.publish("vm.changed", name().str());
   return {};
 }

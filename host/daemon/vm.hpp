@@ -45,7 +45,7 @@ class Vm : public std::enable_shared_from_this<Vm> {
   // After the daemon's start: what the ledger says of an earlier run is adopted, or finished, or shown as lost.
   Task<void> recover();
   // After that: starts it when it is wanted to run and does not.
-  void start_if_wanted(const std::string& boot_id);
+  Task<void> start_if_wanted(std::string boot_id);
   // The host ends: nothing is started again by this daemon.
   void hold();
 
@@ -80,6 +80,7 @@ class Vm : public std::enable_shared_from_this<Vm> {
   Task<Result<Json>> launch(Deadline deadline);
   Task<Result<Json>> start_run(std::shared_ptr<Run> run, Deadline deadline);
   void ended_by_itself(Restarts::End end, Duration ran);
+  void restart_after(milliseconds delay);
   Task<void> start_again(Deadline at, std::size_t plan);
   void warn(const std::string& message);
   std::string missing_containment(const bulkhead_kill_semantics& kill) const;

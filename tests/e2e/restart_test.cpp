@@ -1,5 +1,6 @@
 #include <fstream>
 
+#include "e2e/api_client.hpp"
 #include "e2e/neighbour.hpp"
 
 using namespace bulkhead::e2e;
@@ -20,6 +21,22 @@ bool runs_again(const HostUnderTest& host, const std::string& name, const std::s
     const Json vm = host.info(name);
     return vm.at("state") == "running" && vm.at("run").at("id") != run;
   });
+}
+
+// As after a crash of the machine: nothing of it lives, and its ledger still says that it runs.
+void crash(const HostUnderTest& host, const std::string& name) {
+  const std::int64_t pids[] = {host.daemon(), host.agent(name), host.leader(name)};
+  for (const std::int64_t pid : pids) {
+    if (support::alive(pid)) ::kill(static_cast<pid_t>(pid), SIGKILL);
+  }
+  for (const std::int64_t pid : pids) REQUIRE(eventually([&] { return !support::alive(pid); }));
+}
+
+void as_of_another_boot(const HostUnderTest& host, const std::string& name) {
+  const auto file = host.vm_directory(name) / "desired.json";
+  Json desired = Json::parse(support::read_text(file));
+  desired["autostarted_boot"] = "00000000-0000-0000-0000-000000000000";
+  std::ofstream(file) << desired.dump();
 }
 
 bool gave_up(const HostUnderTest& host, const std::string& name) {
@@ -195,4 +212,88 @@ TEST_CASE("S10: a restart does not overtake a disk that another VM has taken mea
   REQUIRE(gave_up(host, "first"));
   CHECK(contains(host.info("first").at("why"), "in use by 'second'"));
   CHECK(host.state("second") == "running");
+}
+
+TEST_CASE("a VM with autostart that ran when its machine crashed is started with the next boot") {
+  const HostUnderTest host;
+  Json spec = process("p");
+  spec["autostart"] = true;
+  host.run_vm(spec);
+  const std::string run = host.run_of("p");
+  crash(host, "p");
+  as_of_another_boot(host, "p");
+  host.ok({"host", "start"});
+  CHECK(runs_again(host, "p", run));
+}
+
+TEST_CASE("a VM with autostart that a user has stopped before any autostart stays stopped in this boot") {
+  const HostUnderTest host;
+  Json spec = process("p");
+  spec["autostart"] = true;
+  host.run_vm(spec);
+  host.ok({"stop", "--force", "p"});
+  host.ok({"host", "stop"});
+  host.ok({"host", "start"});
+  CHECK(host.info("p").at("desired") == "stopped");
+  CHECK(host.state("p") == "stopped");
+}
+
+TEST_CASE("S10: a restart that was due is counted once, however many daemons wait for it") {
+  const HostUnderTest host;
+  Json spec = with_policy(process("p"), "on-failure", 1);
+  spec["restart"]["delay"] = "2s";
+  host.run_vm(spec);
+  const std::string run = host.run_of("p");
+  kill_hard(host.leader("p"));
+  REQUIRE(eventually([&] { return host.info("p").at("restarts").contains("next_at"); }));
+  for (int daemons = 0; daemons < 2; ++daemons) {
+    kill_hard(host.daemon());
+    host.ok({"host", "start"});
+    CHECK(host.info("p").at("restarts").at("count") == 1);
+  }
+  CHECK(runs_again(host, "p", run));
+}
+
+TEST_CASE("S10: what an earlier run left is cleaned, and its restart counted once") {
+  const HostUnderTest host;
+  Json spec = with_policy(process("p"), "on-failure", 1);
+  host.run_vm(spec);
+  const std::string run = host.run_of("p");
+  crash(host, "p");
+  host.ok({"host", "start"});
+  CHECK(runs_again(host, "p", run));
+  CHECK(host.info("p").at("restarts").at("count") == 1);
+}
+
+TEST_CASE("S10: a spec without a policy takes back a restart that is due") {
+  const HostUnderTest host;
+  Json spec = with_policy(process("p"), "on-failure");
+  spec["restart"]["delay"] = "1h";
+  host.run_vm(spec);
+  kill_hard(host.leader("p"));
+  REQUIRE(eventually([&] { return host.info("p").at("restarts").contains("next_at"); }));
+  const ApiClient api(host);
+  const Json body{{"spec", process("p")}, {"folder", "/"}};
+  const Json vm = api.expect(200, {.method = "PUT", .path = "/v1/vms/p", .body = body});
+  CHECK_FALSE(vm.at("restarts").contains("next_at"));
+  CHECK(vm.at("desired") == "stopped");
+  host.ok({"host", "stop"});
+  host.ok({"host", "start"});
+  CHECK(host.state("p") == "stopped");
+}
+
+TEST_CASE("a restart that the end of the host overtakes leaves the VM wanted running") {
+  const HostUnderTest host;
+  Json spec = with_policy(HostUnderTest::firmware("fw", "ignore"), "always");
+  spec["stop"]["grace_period"] = "2s";
+  host.run_vm(spec);
+  const std::string run = host.run_of("fw");
+  {
+    const ApiClient api(host);
+    api.expect(202, {.method = "POST", .path = "/v1/vms/fw/restart"});
+    REQUIRE(host.reaches("fw", "stopping"));
+  }
+  host.ok({"host", "stop"});
+  host.ok({"host", "start"});
+  CHECK(runs_again(host, "fw", run));
 }
