@@ -33,7 +33,7 @@ Task<std::string> next_chunk(std::shared_ptr<Reader> reader) {
     for (const Json& event : page.events) text += text_of(event);
     // Those of other VMs are passed over for good.
     if (page.events.size() < at_once) {
-      reader->after = std::max(reader->after, page.last);
+      reader->after = page.last;
     } else {
       reader->after = static_cast<std::uint64_t>(integer_or(page.events.back(), "id", 0));
     }

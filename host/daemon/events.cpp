@@ -14,6 +14,8 @@ namespace bulkhead::daemon {
 namespace {
 
 constexpr std::uintmax_t largest_file = 2U << 20;
+// Microseconds of the next two centuries, and what every client's JSON can hold: more is damage.
+constexpr std::uint64_t highest_id = 1ULL << 53;
 
 std::uint64_t id_of(const Json& event) { return static_cast<std::uint64_t>(integer_or(event, "id", 0)); }
 
@@ -28,14 +30,14 @@ Events::Events(std::filesystem::path home, Log log)
 }
 
 void Events::load(const std::filesystem::path& file) {
-  const auto text = os::read_file(file);
+  const auto text = os::read_tail(file, 2 * largest_file);
   if (!text) return;
   std::istringstream lines(*text);
   for (std::string line; std::getline(lines, line);) {
-    Json event = Json::parse(line, nullptr, false);  // a line may be torn: these are not worth a sync
-    if (!event.is_object() || id_of(event) <= last_) continue;
-    last_ = id_of(event);
-    events_.push_back(std::move(event));
+    auto event = parse_json(line, "event");  // a line may be torn: these are not worth a sync
+    if (!event || !event->is_object() || id_of(*event) <= last_ || id_of(*event) > highest_id) continue;
+    last_ = id_of(*event);
+    events_.push_back(*std::move(event));
   }
   while (events_.size() > kept) {
     dropped_ = id_of(events_.front());
@@ -65,7 +67,14 @@ void Events::write(const Json& event) {
   if (std::filesystem::file_size(file_, error) > largest_file && !error) {
     std::filesystem::rename(file_, older_, error);
   }
-  std::ofstream out(file_, std::ios::app | std::ios::binary);
+  // Opened for writing, a pipe would hold us up until somebody reads it.
+  const auto type = std::filesystem::symlink_status(file_, error).type();
+  std::ofstream out;
+  if (type == std::filesystem::file_type::regular || type == std::filesystem::file_type::not_found) {
+    out.open(file_, std::ios::app | std::ios::binary);
+  } else {
+    out.setstate(std::ios::failbit);
+  }
   if (complained_) out << "\n";  // ends what may have been torn
   out << dump(event) << "\n" << std::flush;
   if (!out && !complained_) log_.warning("write '" + file_.string() + "': events are not kept over a restart now");
@@ -73,7 +82,8 @@ void Events::write(const Json& event) {
 }
 
 Events::Page Events::after(std::uint64_t id, const std::string& vm, std::size_t limit) const {
-  Page page{.gap = id < dropped_, .last = last_};
+  // An id that is not given yet comes from before a backup was put back, or the clock was.
+  Page page{.gap = id < dropped_ || id > last_, .last = last_};
   const auto first = std::ranges::find_if(events_, [id](const Json& event) { return id_of(event) > id; });
   for (auto it = first; it != events_.end() && page.events.size() < limit; ++it) {
     if (concerns(*it, vm)) page.events.push_back(*it);

@@ -24,7 +24,7 @@ class Events {
 
   struct Page {
     Json events = Json::array();  // {id, at, kind, vm, detail}
-    bool gap = false;             // some after the wanted one are not kept any more
+    bool gap = false;             // some after the wanted one are not kept any more, or it is not known
     std::uint64_t last = 0;       // the newest id there is, whatever was asked for
   };
   // Those after `id`, of one VM unless it is empty: the oldest `limit` of them.

@@ -65,12 +65,12 @@ Result<void> sync_directory(const UniqueHandle& handle, const std::filesystem::p
 }  // namespace
 
 Result<std::string> read_file(const std::filesystem::path& path) {
-  TRY(const UniqueHandle handle, open_at(path, O_RDONLY));
+  TRY(const UniqueHandle handle, open_at(path, O_RDONLY | O_NONBLOCK));  // a pipe must not hold us up
   return read_all(handle, path);
 }
 
 Result<std::string> read_tail(const std::filesystem::path& path, std::size_t bytes) {
-  TRY(const UniqueHandle handle, open_at(path, O_RDONLY));
+  TRY(const UniqueHandle handle, open_at(path, O_RDONLY | O_NONBLOCK));
   const off_t size = ::lseek(fd_of(handle), 0, SEEK_END);
   const off_t from = size > static_cast<off_t>(bytes) ? size - static_cast<off_t>(bytes) : 0;
   ::lseek(fd_of(handle), from, SEEK_SET);

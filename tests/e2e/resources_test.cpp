@@ -1,4 +1,5 @@
 #include <fstream>
+#include <sys/stat.h>
 #include <thread>
 
 #include "e2e/api_client.hpp"
@@ -281,4 +282,49 @@ TEST_CASE("the logs of a VM that is removed are kept when asked") {
   CHECK(support::read_text(logs / "agent.log").find("agent of 'p'") != std::string::npos);
   CHECK(std::filesystem::exists(logs / "last-stop.json"));
   CHECK_FALSE(std::filesystem::exists(served.host.vm_directory("p")));
+}
+
+TEST_CASE("S09: a damaged events file spoils no id: what is new comes after all that is old, and once") {
+  const Served served;
+  const auto file = served.host.home() / "events.jsonl";
+  served.host.ok({"host", "stop"});
+  std::ofstream(file, std::ios::app) << "\n{\"id\": -1}\n{\"id\": 9223372036854775807}\n{\"id\": 1e300}\n"
+                                     << "{\"id\": 18446744073709551615}\n"
+                                     << "{\"id\": 9007199254740990, \"deep\": " << std::string(200'000, '[')
+                                     << std::string(200'000, ']') << "}\n";
+  served.host.ok({"host", "start"});
+  const ApiClient api(served.host);
+  api.create(process("p"));
+  const Json all = api.expect(200, get("/v1/events", {{"after", "0"}}));
+  CHECK(all.at("events").back().at("kind") == "vm.created");
+  CHECK(all.at("events").back().at("id") == all.at("last"));
+  const Json none = api.expect(200, get("/v1/events", {{"after", all.at("last").dump()}}));
+  CHECK(none.at("events").empty());
+}
+
+TEST_CASE("S09: a reader that comes back with an id from the future is told of the gap, and hears what is new") {
+  const Served served;
+  const ApiClient api(served.host);
+  CHECK(api.expect(200, get("/v1/events", {{"after", "9007199254740000"}})).at("gap") == true);
+  ApiClient::Asked resumed = get("/v1/events");
+  resumed.headers = {{"Last-Event-ID", "9007199254740000"}};
+  std::vector<std::string> heard;
+  api.follow(resumed, [&](const Json& event) {
+    heard.push_back(event.at("kind"));
+    if (heard.size() == 1) api.create(process("p"));
+    return heard.size() < 2;
+  });
+  CHECK(heard == std::vector<std::string>{"gap", "vm.created"});
+}
+
+TEST_CASE("what is no file in the place of the events keeps no daemon from its work") {
+  const Served served;
+  const auto file = served.host.home() / "events.jsonl";
+  served.host.ok({"host", "stop"});
+  std::filesystem::remove(file);
+  REQUIRE(::mkfifo(file.c_str(), 0600) == 0);
+  served.host.ok({"host", "start"});
+  const ApiClient api(served.host);
+  api.create(process("p"));
+  CHECK(api.expect(200, get("/v1/events")).at("events").back().at("kind") == "vm.created");
 }
