@@ -17,7 +17,7 @@ set(catalogue base os sdk)
 set(driver base os sdk)
 set(agent base os contain store api catalogue driver sdk)
 set(daemon base os stop contain store api catalogue sdk)
-set(cli base os api)
+set(cli base os store api catalogue)
 set(verify base os contain store api catalogue driver sdk)
 set(layers base os stop contain store api catalogue driver agent daemon cli verify)
 # Folders that a driver is loaded in. Whoever links one of them could load a driver.

@@ -16,15 +16,28 @@ namespace {
 constexpr milliseconds daemon_start_time{30'000};
 }  // namespace
 
-Result<Link> Link::open(const std::string& home_option, std::string log_level) {
+Result<Link> Link::open(const std::string& home_option, std::optional<std::string> log_level) {
   TRY(std::filesystem::path home, os::home_directory(home_option));
   TRY(const std::filesystem::path runtime, os::runtime_directory(home));
   return Link{std::move(home), runtime / "host.sock", std::move(log_level)};
 }
 
-Result<Json> Link::call(api::Request request, Deadline deadline) const {
-  TRY(api::Response response, api::call_and_wait(socket(), std::move(request), deadline));
-  return api::outcome(std::move(response));
+Result<Json> Link::call(const api::Request& request, Deadline deadline) const {
+  auto response = api::call_and_wait(socket(), request, deadline);
+  const bool went_away = !response && response.error().code == Code::unavailable;
+  if (went_away && request.method == "GET") response = api::call_and_wait(socket(), request, deadline);
+  if (!response) return std::unexpected(response.error());
+  return api::outcome(*std::move(response));
+}
+
+Result<Json> Link::ask(const api::Request& request, Deadline deadline) const {
+  CHECKED(ensure_daemon());
+  return call(request, deadline);
+}
+
+Result<void> Link::stream(api::Request request, const std::function<bool(const Json&)>& take, Deadline deadline) const {
+  request.headers["accept"] = "text/event-stream";
+  return api::stream_and_wait(socket(), std::move(request), take, deadline);
 }
 
 // The daemon's own word on where it listens: it may have been started with another XDG_RUNTIME_DIR than ours.
@@ -56,7 +69,8 @@ Result<void> Link::start_daemon(Deadline deadline) const {
   TRY(const std::filesystem::path programs, os::program_directory());
   TRY(os::Pipe words, os::make_pipe());
   os::Spawn spawn;
-  spawn.argv = {(programs / "bulkheadd").string(), "--home", home_.string(), "--log-level", log_level_};
+  spawn.argv = {(programs / "bulkheadd").string(), "--home", home_.string()};
+  if (log_level_) spawn.argv.insert(spawn.argv.end(), {"--log-level", *log_level_});
   for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) {
     const std::string text = *entry;
     if (const auto equals = text.find('='); equals != std::string::npos) {

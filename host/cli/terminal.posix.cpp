@@ -2,12 +2,15 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cerrno>
+#include <csignal>
 #include <cstring>
 #include <iostream>
 #include <optional>
 #include <poll.h>
 #include <string_view>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <termios.h>
@@ -104,5 +107,40 @@ Result<void> connect_terminal(const std::filesystem::path& socket) {
     }
   }
 }
+
+bool is_terminal(Standard stream) {
+  switch (stream) {
+    case Standard::in: return ::isatty(STDIN_FILENO) == 1;
+    case Standard::out: return ::isatty(STDOUT_FILENO) == 1;
+    case Standard::err: return ::isatty(STDERR_FILENO) == 1;
+  }
+  return false;
+}
+
+std::size_t terminal_width() {
+  winsize size{};
+  if (::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return 80;
+  return size.ws_col;
+}
+
+namespace {
+std::atomic<int> interrupts{0};
+static_assert(std::atomic<int>::is_always_lock_free);
+struct sigaction before_interrupts{};
+}  // namespace
+
+Interrupts::Interrupts() {
+  interrupts = 0;
+  struct sigaction counting{};
+  counting.sa_handler = [](int) { ++interrupts; };
+  ::sigemptyset(&counting.sa_mask);
+  ::sigaction(SIGINT, &counting, &before_interrupts);
+  // Whoever started this program in the background wants it to ignore Ctrl-C.
+  if (before_interrupts.sa_handler == SIG_IGN) ::sigaction(SIGINT, &before_interrupts, nullptr);
+}
+
+Interrupts::~Interrupts() { ::sigaction(SIGINT, &before_interrupts, nullptr); }
+
+int Interrupts::count() const { return interrupts; }
 
 }  // namespace bulkhead::cli

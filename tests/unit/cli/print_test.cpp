@@ -76,7 +76,7 @@ Json plan() {
 }  // namespace
 
 TEST_CASE("the report of a stop says what happened, how long it took, and what proves it") {
-  const std::string text = render_stop(stopped());
+  const std::string text = render_stop(stopped(), Style::plain);
   CHECK(lines_of(text).front() == "'build-worker-01.example' is stopped: rung 'kill', 37.2 s");
   for (const char* part :
        {"ask    30 s", "expired", "its time was up", "2 processes:", "pid 4712", "killed by signal 9",
@@ -89,7 +89,7 @@ TEST_CASE("the report of a stop says what happened, how long it took, and what p
 }
 
 TEST_CASE("the rungs are in the order in which they were climbed") {
-  const std::string text = render_stop(stopped());
+  const std::string text = render_stop(stopped(), Style::plain);
   std::size_t last = 0;
   for (const char* rung : {"\n  ask ", "\n  force ", "\n  kill ", "\n  prove ", "\n  clean "}) {
     const auto at = text.find(rung);
@@ -100,7 +100,7 @@ TEST_CASE("the rungs are in the order in which they were climbed") {
 }
 
 TEST_CASE("a VM that is stuck is never called stopped, and each survivor is named") {
-  const std::string text = render_stop(stuck());
+  const std::string text = render_stop(stuck(), Style::plain);
   CHECK(lines_of(text).front() == "'build-worker-01.example' is STUCK after 37.2 s: 2 processes are still alive");
   CHECK_FALSE(has(text, "is stopped"));
   CHECK_FALSE(has(text, "proof that nothing is left"));
@@ -113,23 +113,25 @@ TEST_CASE("an outcome that this program does not know is not called stopped") {
   for (const Json& outcome : {Json("lost"), Json(), Json(1)}) {
     Json report = stopped();
     report["outcome"] = outcome;
-    CHECK_FALSE(has(render_stop(report), "is stopped"));
+    CHECK_FALSE(has(render_stop(report, Style::plain), "is stopped"));
   }
-  CHECK_FALSE(has(render_stop(Json::object()), "is stopped"));
+  CHECK_FALSE(has(render_stop(Json::object(), Style::plain), "is stopped"));
 }
 
 TEST_CASE("a plan says what a stop would do, how long each rung may take, and to which processes") {
-  const std::string text = render_plan(plan());
+  const std::string text = render_plan(plan(), Style::plain);
   for (const char* part : {"a stop of 'dev1' would", "ask    up to 30 s", "force  up to 5 s", "kill_tree",
                            "crash_consistent", "pid 11 qemu-system-x86_64"}) {
     INFO(part);
     CHECK(has(text, part));
   }
-  CHECK(render_plan(Json{{"vm", "dev1"}, {"state", "stopped"}}) == "'dev1' is stopped: a stop would do nothing\n");
+  CHECK(render_plan(Json{{"vm", "dev1"}, {"state", "stopped"}}, Style::plain) ==
+        "'dev1' is stopped: a stop would do nothing\n");
 }
 
 TEST_CASE("a VM that was stopped already takes one line") {
-  CHECK(render_stop(Json{{"vm", "dev1"}, {"already", true}, {"outcome", "stopped"}}) == "'dev1' is stopped already\n");
+  CHECK(render_stop(Json{{"vm", "dev1"}, {"already", true}, {"outcome", "stopped"}}, Style::plain) ==
+        "'dev1' is stopped already\n");
 }
 
 TEST_CASE("a fork bomb does not fill the screen, and is counted") {
@@ -137,7 +139,7 @@ TEST_CASE("a fork bomb does not fill the screen, and is counted") {
   report["processes"] = Json::array();
   for (int i = 0; i < 500; ++i)
     report["processes"].push_back({{"role", "helper"}, {"pid", 1000 + i}, {"name", "bomb"}, {"ended", "killed"}});
-  const std::string text = render_stop(report);
+  const std::string text = render_stop(report, Style::plain);
   CHECK(has(text, "500 processes:"));
   CHECK(has(text, "488 more"));
   CHECK(lines_of(text).size() < 40);
@@ -147,8 +149,8 @@ TEST_CASE("one is not many") {
   Json report = stopped();
   report["processes"].erase(1);
   report["artifacts"].erase(1);
-  CHECK(has(render_stop(report), "1 process:\n"));
-  CHECK(has(render_stop(report), "1 artifact:\n"));
+  CHECK(has(render_stop(report, Style::plain), "1 process:\n"));
+  CHECK(has(render_stop(report, Style::plain), "1 artifact:\n"));
 }
 
 TEST_CASE("what a guest, a driver or a file name says cannot control the terminal") {
@@ -177,23 +179,27 @@ TEST_CASE("what a guest, a driver or a file name says cannot control the termina
     }
     return copy;
   };
-  harmless(render_stop(poisoned(stopped())));
-  harmless(render_stop(poisoned(stuck())));
-  harmless(render_stop(Json{{"vm", evil}, {"already", true}}));
+  harmless(render_stop(poisoned(stopped()), Style::plain));
+  harmless(render_stop(poisoned(stuck()), Style::plain));
+  harmless(render_stop(Json{{"vm", evil}, {"already", true}}, Style::plain));
   harmless(render_error({.what = evil, .hint = evil, .problems = {{evil, evil, evil}}}));
-  harmless(render_list(Json{{"vms", {{{"name", evil}, {"state", evil}, {"driver", evil}, {"why", evil}}}}}));
+  harmless(
+      render_list(Json{{"vms", {{{"name", evil}, {"state", evil}, {"driver", evil}, {"why", evil}}}}}, Style::plain));
   harmless(render_info(
       poisoned(Json::parse(R"({"name": "", "state": "", "driver": "", "directory": "", "why": "", "created_at": "",
     "run": {"containment": "", "agent": {"pid": 1}, "driver_says": {"accelerator": ""}, "kill": {"forced": "", "disk_safety": ""}},
-    "warnings": [""], "last_stop": {"outcome": "", "at": "", "rung": "", "reason": ""}})"))));
+    "warnings": [""], "last_stop": {"outcome": "", "at": "", "rung": "", "reason": ""}})")),
+      Style::plain));
   harmless(render_drivers(
       poisoned(Json::parse(R"({"drivers": [{"id": "", "version": "", "library": "", "kill": {"forced": ""}}],
-    "broken": [{"folder": "", "error": {"code": "", "message": ""}}]})"))));
-  harmless(render_drivers(Json{{"folders", {evil}}}));
-  harmless(render_plan(poisoned(plan())));
-  harmless(render_plan(Json{{"vm", evil}, {"state", evil}}));
+    "broken": [{"folder": "", "error": {"code": "", "message": ""}}]})")),
+      Style::plain));
+  harmless(render_drivers(Json{{"folders", {evil}}}, Style::plain));
+  harmless(render_plan(poisoned(plan()), Style::plain));
+  harmless(render_plan(Json{{"vm", evil}, {"state", evil}}, Style::plain));
   harmless(render_host(
-      poisoned(Json::parse(R"({"version": "", "home": "", "containment": {"mechanism": ""}, "started_at": ""})"))));
+      poisoned(Json::parse(R"({"version": "", "home": "", "containment": {"mechanism": ""}, "started_at": ""})")),
+      Style::plain));
 }
 
 TEST_CASE("letters outside ASCII are shown as they are") {
@@ -201,15 +207,17 @@ TEST_CASE("letters outside ASCII are shown as they are") {
 }
 
 TEST_CASE("with usual data no line is longer than a wide terminal") {
-  CHECK(widest(render_stop(stopped())) <= 160);
-  CHECK(widest(render_stop(stuck())) <= 160);
-  CHECK(widest(render_list(Json::parse(
-            R"({"vms": [{"name": "build-worker-01.example", "state": "running", "driver": "org.bulkhead.qemu",
-    "cpus": 16, "memory_bytes": 68719476736, "why": "the last stop left 2 processes: pids 4712, 4713"}]})"))) <= 160);
+  CHECK(widest(render_stop(stopped(), Style::plain)) <= 160);
+  CHECK(widest(render_stop(stuck(), Style::plain)) <= 160);
+  CHECK(widest(render_list(
+            Json::parse(
+                R"({"vms": [{"name": "build-worker-01.example", "state": "running", "driver": "org.bulkhead.qemu",
+    "cpus": 16, "memory_bytes": 68719476736, "why": "the last stop left 2 processes: pids 4712, 4713"}]})"),
+            Style::plain)) <= 160);
   CHECK(widest(render_drivers(Json::parse(R"({"drivers": [{"id": "org.bulkhead.qemu", "version": "0.1.0",
     "library": "/usr/lib/x86_64-linux-gnu/bulkhead/drivers/org.bulkhead.qemu/0.1.0/driver.so",
-    "kill": {"process_model": "external_service", "graceful": "guest_acpi", "forced": "driver_call", "on_agent_death": "vm_survives"}}]})"))) <=
-        160 + 20);
+    "kill": {"process_model": "external_service", "graceful": "guest_acpi", "forced": "driver_call", "on_agent_death": "vm_survives"}}]})"),
+                              Style::plain)) <= 160 + 20);
 }
 
 TEST_CASE("an error shows its cause, each problem with its place and hint, and what to try") {
@@ -230,7 +238,8 @@ TEST_CASE("a list has a line for each VM under its headings, in columns") {
   const auto lines = lines_of(render_list(Json::parse(R"({"vms": [
     {"name": "a", "state": "running", "driver": "qemu", "cpus": 2, "memory_bytes": 536870912},
     {"name": "long-name", "state": "stopped", "driver": "qemu", "cpus": 1, "memory_bytes": 2147483648},
-    {"name": "broken", "state": "failed", "why": "its record is damaged"}]})")));
+    {"name": "broken", "state": "failed", "why": "its record is damaged"}]})"),
+                                          Style::plain));
   REQUIRE(lines.size() == 4);
   CHECK(lines[0].starts_with("NAME "));
   CHECK(lines[1].find("running") == lines[0].find("STATE"));
@@ -241,11 +250,11 @@ TEST_CASE("a list has a line for each VM under its headings, in columns") {
 }
 
 TEST_CASE("an empty list says how to fill it") {
-  CHECK(render_list(Json{{"vms", Json::array()}}) == "no VMs; create one with: bulkhead create FILE\n");
+  CHECK(render_list(Json{{"vms", Json::array()}}, Style::plain) == "no VMs; create one with: bulkhead create FILE\n");
 }
 
 TEST_CASE("memory is never shown as more or less than it is") {
-  const auto memory = [](std::int64_t bytes) { return render_info(Json{{"memory_bytes", bytes}}); };
+  const auto memory = [](std::int64_t bytes) { return render_info(Json{{"memory_bytes", bytes}}, Style::plain); };
   CHECK(has(memory(1LL << 30), "1GiB\n"));
   CHECK(has(memory(3LL << 29), "1536MiB\n"));
   CHECK(has(memory(1537LL << 10), "1537KiB\n"));
@@ -256,7 +265,8 @@ TEST_CASE("what is known of a running VM is shown, an agent that died included")
     "memory_bytes": 536870912, "created_at": "2024-05-01T12:00:00.000Z", "directory": "/vms/dev1",
     "run": {"containment": "cgroup", "agent": {"pid": 10, "alive": false}, "leader": {"pid": 11},
             "driver_says": {"accelerator": "kvm"}, "kill": {"forced": "kill_tree", "forced_deadline_ms": 5000, "disk_safety": "crash_consistent"}},
-    "warnings": ["no KVM"]})"));
+    "warnings": ["no KVM"]})"),
+                                       Style::plain);
   for (const char* part :
        {"pid 10, dead", "pid 11", "kvm", "kill_tree, within 5 s; disks afterwards: crash_consistent", "no KVM"}) {
     INFO(part);
@@ -270,6 +280,6 @@ TEST_CASE("answers of any shape are rendered without an error") {
                                                       "run": [], "last_stop": 1, "warnings": [1], "broken": [null], "folders": [7]})"}) {
     const Json json = Json::parse(text);
     for (const auto& render : {render_list, render_info, render_stop, render_plan, render_drivers, render_host})
-      CHECK_FALSE(render(json).empty());
+      CHECK_FALSE(render(json, Style::plain).empty());
   }
 }
