@@ -36,15 +36,12 @@ class Crowd {
   // As a user does who wants all of them stopped, and goes on with the host.
   Clock::duration stop_all() const {
     const auto began = Clock::now();
-    std::vector<std::unique_ptr<Program>> all;
-    for (const std::string& name : names_) all.push_back(host_.begin({"stop", name, "--json"}));
-    std::vector<Finished> ends;
-    for (const auto& one : all) ends.push_back(one->wait());
+    Words words{"stop"};
+    words.insert(words.end(), names_.begin(), names_.end());
+    const Json reports = host_.ok(words);
     const auto took = Clock::now() - began;
-    for (const Finished& end : ends) {
-      CHECK(end.code == 0);
-      CHECK(ignored(Json::parse(end.out)));
-    }
+    CHECK(reports.size() == names_.size());
+    for (const Json& report : reports) CHECK(ignored(report));
     return took;
   }
 
