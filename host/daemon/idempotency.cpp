@@ -21,7 +21,7 @@ Result<const Idempotency::Outcome*> Idempotency::seen(const std::string& key, co
   if (key.size() > longest_key) {
     return fail(Code::invalid, "read Idempotency-Key: longer than " + std::to_string(longest_key) + " characters");
   }
-  std::erase_if(entries_, [now](const Entry& entry) { return now - entry.at > kept_for; });
+  while (!entries_.empty() && now - entries_.front().at > kept_for) forget_oldest();
   const auto found = std::ranges::find(entries_, key, &Entry::key);
   if (found == entries_.end()) return nullptr;
   if (found->request != text_of(request)) {
@@ -32,8 +32,17 @@ Result<const Idempotency::Outcome*> Idempotency::seen(const std::string& key, co
 }
 
 void Idempotency::keep(const std::string& key, const api::Request& request, Outcome outcome, Clock::time_point now) {
-  if (entries_.size() >= most_keys) entries_.pop_front();
-  entries_.push_back({.key = key, .request = text_of(request), .outcome = std::move(outcome), .at = now});
+  std::string text = text_of(request);
+  const std::size_t bytes = key.size() + text.size() + dump(outcome.response.body).size();
+  while (!entries_.empty() && (entries_.size() >= most_keys || bytes_ + bytes > most_bytes)) forget_oldest();
+  bytes_ += bytes;
+  entries_.push_back(
+      {.key = key, .request = std::move(text), .outcome = std::move(outcome), .at = now, .bytes = bytes});
+}
+
+void Idempotency::forget_oldest() {
+  bytes_ -= entries_.front().bytes;
+  entries_.pop_front();
 }
 
 }  // namespace bulkhead::daemon

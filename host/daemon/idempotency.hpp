@@ -16,6 +16,7 @@ class Idempotency {
  public:
   static constexpr std::size_t most_keys = 1'000;
   static constexpr std::size_t longest_key = 128;
+  static constexpr std::size_t most_bytes = 16U << 20;  // of all requests and answers together
   static constexpr std::chrono::hours kept_for{1};
 
   // What a request came to: an operation, or an answer.
@@ -34,7 +35,10 @@ class Idempotency {
     std::string request;
     Outcome outcome;
     Clock::time_point at;
+    std::size_t bytes;
   };
+  void forget_oldest();
+  std::size_t bytes_ = 0;
   std::list<Entry> entries_;  // the oldest first
 };
 

@@ -57,6 +57,14 @@ TEST_CASE("a key is forgotten after an hour, and the oldest when there are too m
   CHECK(keys.seen("k1", start("a"), noon).value() != nullptr);
 }
 
+TEST_CASE("X04: requests that are large do not add up: the oldest keys are forgotten") {
+  Idempotency keys;
+  const Json large{{"spec", std::string(1U << 20, 'x')}};
+  for (int i = 0; i < 20; ++i) keys.keep("k" + std::to_string(i), start("a", large), answered(201), noon);
+  CHECK(keys.seen("k0", start("a", large), noon).value() == nullptr);
+  CHECK(keys.seen("k19", start("a", large), noon).value() != nullptr);
+}
+
 TEST_CASE("a key that is too long is refused") {
   Idempotency keys;
   CHECK(keys.seen(std::string(129, 'k'), start("a"), noon).error().code == Code::invalid);
