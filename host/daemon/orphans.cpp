@@ -181,6 +181,7 @@ bool could_be_ours(const fs::directory_entry& entry) {
 // A run's directory as a run makes it, whose sockets nobody serves any more.
 Result<void> check_deserted(const fs::path& directory) {
   const std::string what = "remove '" + directory.string() + "': ";
+  if (!is_real_directory(directory)) return {};    // its run has ended meanwhile
   CHECKED(os::make_private_directory(directory));  // it exists: this checks that it is really ours
   std::error_code error;
   for (fs::directory_iterator it(directory, error), end; !error && it != end; it.increment(error)) {
@@ -239,7 +240,7 @@ Result<std::vector<Orphan>> survey(const Grounds& grounds, const std::set<RunId>
     const std::string name = directory.filename().string();
     const bool lived_in =
         std::ranges::any_of(traces.runs, [&](const auto& run) { return run.first.starts_with(name); });
-    if (lived_in || claims.has(name)) continue;
+    if (lived_in || claims.has(name) || !is_real_directory(directory)) continue;
     Orphan orphan{.run = name, .directory = directory, .keep = of_a_lost_vm(claims)};
     if (const auto deserted = check_deserted(directory); !deserted && orphan.keep.empty()) {
       orphan.keep = deserted.error().what;
