@@ -172,7 +172,13 @@ Task<Result<Json>> Daemon::remove(std::shared_ptr<Vm> vm, Flag force, Flag keep_
     CO_TRY(const std::filesystem::path kept, surroundings_.store.keep_logs(name, stamp));
     done["logs"] = kept.string();
   }
-  CO_CHECKED(surroundings_.store.remove(name));
+  if (auto removed = surroundings_.store.remove(name); !removed) {
+    std::error_code error;
+    const auto directory = surroundings_.store.paths(name).directory;
+    const auto type = std::filesystem::symlink_status(directory, error).type();
+    if (type != std::filesystem::file_type::not_found) co_return std::unexpected(removed.error());
+    surroundings_.log.warning(removed.error().what + "; the next daemon tries again");
+  }
   vms_.erase(name);
   surroundings_.events.publish("vm.removed", name.str());
   co_return done;

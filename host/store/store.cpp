@@ -151,8 +151,8 @@ Result<void> Store::save_desired(const VmName& name, const Desired& desired) con
 }
 
 Result<void> Store::remove(const VmName& name) const {
-  const fs::path gone = vms_of(home_) / (".gone-" + name.str());
-  CHECKED(os::remove_tree(gone));
+  // A name of its own: what cannot be removed now must not be in the way of the next one.
+  const fs::path gone = vms_of(home_) / (".gone-" + name.str() + "-" + RunId::random().str());
   CHECKED(rename_entry(paths(name).directory, gone));
   return os::remove_tree(gone);
 }

@@ -65,7 +65,8 @@ class Store {
   // A VM of which nothing is written is wanted stopped.
   Result<Desired> load_desired(const VmName& name) const;
   Result<void> save_desired(const VmName& name, const Desired& desired) const;
-  // The caller has proved that nothing of the VM lives.
+  // The caller has proved that nothing of the VM lives. On an error it may be gone all the same, and only some of its
+  // files be left, for sweep().
   Result<void> remove(const VmName& name) const;
   // Moves the logs of a VM that is about to be removed to a folder of their own below `logs`: that folder.
   Result<std::filesystem::path> keep_logs(const VmName& name, const std::string& stamp) const;

@@ -264,3 +264,27 @@ TEST_CASE("C08: a VM's directory that cannot be written to: no start, a stop is 
   Mounts::unmount(host.vm_directory("p"));
   works_again(host, "p");
 }
+
+TEST_CASE("a VM whose folder cannot be removed whole is removed all the same, and its name is free") {
+  if (const std::string why = Mounts::obstacle(); !why.empty()) SKIP_BECAUSE(why);
+  const HostUnderTest host;
+  host.create(HostUnderTest::firmware("fw"));
+  const fs::path held = host.vm_directory("fw") / "held";
+  fs::create_directory(held);
+  Mounts::small(held, 4 * page);
+  host.ok({"remove", "fw"});
+  CHECK(host.ok({"list"}).at("vms").empty());
+  for (int again = 0; again < 2; ++again) {
+    host.run_vm(HostUnderTest::firmware("fw"));
+    host.ok({"stop", "--force", "fw"});
+    host.ok({"remove", "fw"});
+  }
+  // What could not be removed is by the next daemon.
+  std::vector<fs::path> left;
+  for (const auto& entry : fs::directory_iterator(host.home() / "vms")) left.push_back(entry.path());
+  REQUIRE(left.size() == 1);
+  Mounts::unmount(left[0] / "held");
+  host.ok({"host", "stop"});
+  host.ok({"host", "start"});
+  CHECK(fs::is_empty(host.home() / "vms"));
+}
