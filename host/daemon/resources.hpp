@@ -63,11 +63,13 @@ class Resources {
   Task<Answer> list_events(Call call);
 
   Task<Answer> operate(Call call, std::string kind, std::shared_ptr<Vm> vm, Task<Result<Json>> work);
+  Task<void> wait_within_limit(std::shared_ptr<Operation> operation, milliseconds wait);
   Task<Answer> answer(std::shared_ptr<Operation> operation, api::Request request);
 
   Daemon& daemon_;
   const Surroundings& surroundings_;
   Operations operations_;
+  std::size_t waiting_ = 0;  // requests that wait for the end of an operation
   Idempotency idempotency_;
   std::map<std::string, Schema> bodies_;  // by "METHOD path"
 };

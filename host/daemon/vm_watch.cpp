@@ -150,10 +150,12 @@ Task<void> Vm::watch_leader(std::shared_ptr<Run> run) {
 Task<void> Vm::watch_events(std::shared_ptr<Run> run) {
   const auto self = shared_from_this();
   constexpr milliseconds poll{20'000};
-  while (run_ == run && run->agent_alive()) {
+  const int agent = agents_replaced_;  // a later one has its own watch
+  const auto current = [&] { return run_ == run && agents_replaced_ == agent && run->agent_alive(); };
+  while (current()) {
     const bool heard = co_await take_events(run, poll);
     // An agent that does not answer is not asked in a hurry.
-    if (!heard && run->agent_alive()) co_await pause_until(Clock::now() + milliseconds{2'000});
+    if (!heard && current()) co_await pause_until(Clock::now() + milliseconds{2'000});
   }
 }
 

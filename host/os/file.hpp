@@ -29,6 +29,9 @@ Result<void> make_private_directory(const std::filesystem::path& path);
 // Removes a file, socket or empty directory; a missing one is fine.
 Result<void> remove_entry(const std::filesystem::path& path);
 
+// Replaces what is at `to`, in the same file system; on the disk when it returns.
+Result<void> rename_entry(const std::filesystem::path& from, const std::filesystem::path& to);
+
 // Removes a directory with all in it; links are removed, not followed. A missing one is fine.
 Result<void> remove_tree(const std::filesystem::path& path);
 

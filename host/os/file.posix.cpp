@@ -64,6 +64,12 @@ Result<void> sync_directory(const UniqueHandle& handle, const std::filesystem::p
 
 }  // namespace
 
+Result<void> rename_entry(const std::filesystem::path& from, const std::filesystem::path& to) {
+  TRY(const UniqueHandle directory, open_directory(to.parent_path()));
+  if (::rename(from.c_str(), to.c_str()) != 0) return last_error("rename '" + from.string() + "'");
+  return sync_directory(directory, to.parent_path());
+}
+
 Result<std::string> read_file(const std::filesystem::path& path) {
   TRY(const UniqueHandle handle, open_at(path, O_RDONLY | O_NONBLOCK));  // a pipe must not hold us up
   return read_all(handle, path);

@@ -18,13 +18,6 @@ std::string text_of(const VmRecord& record) {
   return dump_pretty(Json{{"version", 1}, {"created_at", record.created_at}, {"spec", to_json(record.spec)}}) + "\n";
 }
 
-Result<void> rename_entry(const fs::path& from, const fs::path& to) {
-  std::error_code error;
-  fs::rename(from, to, error);
-  if (error) return fail(Code::io, "rename '" + from.string() + "': " + error.message());
-  return {};
-}
-
 }  // namespace
 
 Result<Store> Store::open(const fs::path& home) {
@@ -119,7 +112,7 @@ Result<void> Store::create(const VmRecord& record) const {
   CHECKED(os::remove_tree(fresh));
   CHECKED(os::make_private_directory(fresh));
   CHECKED(os::write_atomically(fresh / "vm.json", text_of(record)));
-  return rename_entry(fresh, at.directory);
+  return os::rename_entry(fresh, at.directory);
 }
 
 Result<void> Store::change(const VmRecord& record) const {
@@ -153,7 +146,7 @@ Result<void> Store::save_desired(const VmName& name, const Desired& desired) con
 Result<void> Store::remove(const VmName& name) const {
   // A name of its own: what cannot be removed now must not be in the way of the next one.
   const fs::path gone = vms_of(home_) / (".gone-" + name.str() + "-" + RunId::random().str());
-  CHECKED(rename_entry(paths(name).directory, gone));
+  CHECKED(os::rename_entry(paths(name).directory, gone));
   return os::remove_tree(gone);
 }
 
@@ -167,7 +160,7 @@ Result<fs::path> Store::keep_logs(const VmName& name, const std::string& stamp) 
     const bool report = file == paths(name).last_stop;
     if (!report && file.filename().string().find(".log") == std::string::npos) continue;
     if (!fs::is_regular_file(it->symlink_status(error))) continue;
-    CHECKED(rename_entry(file, kept / file.filename()));
+    CHECKED(os::rename_entry(file, kept / file.filename()));
   }
   if (error) return fail(Code::io, "keep the logs of '" + name.str() + "': " + error.message());
   return kept;

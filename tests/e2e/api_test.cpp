@@ -170,6 +170,24 @@ TEST_CASE("I7: force overtakes also when many clients wait for the end of a grac
   api.is_well();
 }
 
+TEST_CASE("I7: clients that wait for an operation and leave do not keep a forced stop out") {
+  const Api api;
+  const HostUnderTest& host = api.host();
+  host.run_vm(HostUnderTest::firmware("fw", "ignore"));
+  const std::string begun = api.exchange(post("/v1/vms/fw/stop", R"({"grace_ms": 600000})"), "}");
+  const Json operation = Json::parse(begun.substr(begun.find("\r\n\r\n")));
+  const std::string where = "/v1/operations/" + operation.at("id").get<std::string>();
+  // More than the daemon handles at once. Each request is taken before the next is made.
+  for (int i = 0; i < 1'200; ++i) {
+    const RawClient client(api.socket());
+    client.say("GET " + where + "?wait=1h HTTP/1.1\r\nHost: x\r\n\r\n");
+  }
+  CHECK(contains(api.exchange("GET /v1/host HTTP/1.1\r\nHost: x\r\n\r\n"), "HTTP/1.1 200"));
+  CHECK(host.ok({"stop", "--force", "fw"}).at("rung") == "force");
+  host.ok({"remove", "fw"});
+  api.is_well();
+}
+
 TEST_CASE("X04: requests sent in one go are answered or refused, one by one") {
   const Api api;
   std::string many;
