@@ -151,7 +151,7 @@ Result<void> Store::remove(const VmName& name) const {
 }
 
 Result<fs::path> Store::keep_logs(const VmName& name, const std::string& stamp) const {
-  const fs::path kept = home_ / "logs" / (name.str() + "-" + stamp);
+  fs::path kept = home_ / "logs" / (name.str() + "-" + stamp);
   CHECKED(os::make_private_directory(home_ / "logs"));
   CHECKED(os::make_private_directory(kept));
   std::error_code error;
