@@ -13,7 +13,7 @@ enum class Colour { none, green, yellow, red, faint };
 
 // Terminal escapes in what a guest, a driver or a file said stay harmless: no control character is left, neither those
 // of one byte nor U+0080 to U+009F, of which one begins a command for the terminal too.
-std::string safe(std::string text);
+std::string safe(std::string_view text);
 // The same for a text of many lines: line ends and tabs stay.
 std::string safe_lines(std::string_view text);
 
