@@ -402,3 +402,19 @@ TEST_CASE("CLI: host.json is read again when asked for, and results are printed 
   CHECK(contains(yaml, "state: stopped\n"));
   CHECK(contains(host.bulkhead({"info", "nobody", "--output", "yaml"}).out, "code: not_found\n"));
 }
+
+TEST_CASE("CLI: files of any name and kind neither break nor hold up a support bundle") {
+  const HostUnderTest host;
+  host.create(host.firmware("fw"));
+  const fs::path folder = host.home() / "vms" / "fw";
+  support::write_text(folder / "b\xff.log", "odd\n");
+  support::write_text(folder / "gr\xc3\xb6\xc3\x9f\x65.log", "odd too\n");
+  fs::create_symlink("/etc/passwd", folder / "link.log");
+  CHECK(shell(host, "mkfifo " + quoted((folder / "pipe.log").string())).code == 0);
+  const fs::path file = host.folder() / "bundle.tar.gz";
+  host.ok({"support-bundle", file.string()});
+  const Finished listed = shell(host, "tar tzf " + quoted(file.string()));
+  CHECK(contains(listed.out, "vms/fw/b%FF.log\n"));
+  CHECK(contains(listed.out, "vms/fw/gr%C3%B6%C3%9Fe.log\n"));
+  CHECK_FALSE(contains(listed.out, "link.log"));
+}
