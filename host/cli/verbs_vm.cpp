@@ -100,16 +100,24 @@ Json stop_body(const StopOptions& options) {
 
 Result<int> plan(const Link& link, const Common& common, const Chosen& chosen, const StopOptions& options) {
   Json plans = Json::array();
+  int worst = 0;
   for (const std::string& vm : chosen.vms) {
     api::Request request{.method = "GET", .path = "/v1/vms/" + vm + "/stop-plan"};
     if (on(options.force)) request.query["force"] = "true";
     if (options.grace) request.query["grace_ms"] = std::to_string(options.grace->count());
-    TRY(const Json one, link.call(request, soon()));
-    show_part(common, render_plan(one, common.style));
-    plans.push_back(one);
+    const auto one = link.call(request, soon());
+    if (!one && chosen.one) return std::unexpected(one.error());
+    if (one) {
+      show_part(common, render_plan(*one, common.style));
+      plans.push_back(*one);
+      continue;
+    }
+    worst = std::max(worst, exit_code(one.error().code));
+    if (common.format == Format::table) tell(render_error(one.error()));
+    plans.push_back({{"vm", vm}, {"error", to_json(one.error())}});
   }
   if (common.format != Format::table) show(common, chosen.one ? plans.front() : plans, "");
-  return 0;
+  return worst;
 }
 
 }  // namespace

@@ -403,6 +403,16 @@ TEST_CASE("CLI: host.json is read again when asked for, and results are printed 
   CHECK(contains(host.bulkhead({"info", "nobody", "--output", "yaml"}).out, "code: not_found\n"));
 }
 
+TEST_CASE("CLI: a plan for several VMs tells of the one that there is not, and of the others") {
+  const HostUnderTest host;
+  host.create(host.firmware("fw"));
+  const Finished planned = host.bulkhead({"stop", "nobody", "fw", "--dry-run", "--json"});
+  CHECK(planned.code == 1);
+  const Json both = Json::parse(planned.out);
+  CHECK(both.at(0).at("error").at("code") == "not_found");
+  CHECK(both.at(1).at("vm") == "fw");
+}
+
 TEST_CASE("CLI: files of any name and kind neither break nor hold up a support bundle") {
   const HostUnderTest host;
   host.create(host.firmware("fw"));
