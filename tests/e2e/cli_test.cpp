@@ -413,6 +413,20 @@ TEST_CASE("CLI: a plan for several VMs tells of the one that there is not, and o
   CHECK(both.at(1).at("vm") == "fw");
 }
 
+TEST_CASE("CLI: what was written is kept when the editor fails") {
+  const HostUnderTest host;
+  host.create(host.firmware("fw"));
+  const Finished crashed =
+      shell(host, "bulkhead edit fw </dev/null",
+            {{"VISUAL", "f() { echo mine >\"$1\"; kill -9 $$; }; f"}, {"TMPDIR", host.folder().string()}});
+  CHECK(crashed.code == 1);
+  const auto at = crashed.err.find("your text is in ");
+  REQUIRE(at != std::string::npos);
+  std::string file = crashed.err.substr(at + 16);
+  file.erase(file.find('\n'));
+  CHECK(support::read_text(file) == "mine\n");
+}
+
 TEST_CASE("CLI: files of any name and kind neither break nor hold up a support bundle") {
   const HostUnderTest host;
   host.create(host.firmware("fw"));
