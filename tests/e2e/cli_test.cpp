@@ -427,6 +427,14 @@ TEST_CASE("CLI: what was written is kept when the editor fails") {
   CHECK(support::read_text(file) == "mine\n");
 }
 
+TEST_CASE("CLI: a terminal that can do nothing is sent no control sequence") {
+  const HostUnderTest host;
+  host.run_vm(deaf("fw", "1500ms"));
+  const Finished stopped = on_terminal(host, "bulkhead stop fw", {{"TERM", "dumb"}});
+  CHECK(contains(stopped.out, "'fw' is stopped"));
+  CHECK_FALSE(contains(stopped.out, "\x1b"));
+}
+
 TEST_CASE("CLI: files of any name and kind neither break nor hold up a support bundle") {
   const HostUnderTest host;
   host.create(host.firmware("fw"));
