@@ -53,6 +53,16 @@ std::string safe_lines(std::string_view text) {
   return without_controls(std::move(unix_lines), "\n\t");
 }
 
+std::size_t whole_characters(std::string_view text) {
+  for (std::size_t back = 1; back <= std::min<std::size_t>(text.size(), 3); ++back) {
+    const auto c = static_cast<unsigned char>(text[text.size() - back]);
+    if ((c & 0xc0U) == 0x80U) continue;
+    const std::size_t bytes = c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : c >= 0xc0 ? 2 : 1;
+    return bytes > back ? text.size() - back : text.size();
+  }
+  return text.size();
+}
+
 std::string painted(std::string text, Colour colour, Style style) {
   if (style == Style::plain || colour == Colour::none || text.empty()) return text;
   const char* begin = "";

@@ -16,6 +16,8 @@ enum class Colour { none, green, yellow, red, faint };
 std::string safe(std::string_view text);
 // The same for a text of many lines: line ends and tabs stay.
 std::string safe_lines(std::string_view text);
+// How much of it is before a character that is not whole yet.
+std::size_t whole_characters(std::string_view text);
 
 std::string painted(std::string text, Colour colour, Style style);
 // Of a VM's state.

@@ -26,7 +26,7 @@ constexpr milliseconds host_stop_time{3'600'000};
 constexpr milliseconds repair_time{120'000};
 
 Result<int> not_running(const Common& common, int code) {
-  show(common, Json{{"running", false}}, "bulkheadd does not run\n");
+  show(common, Json{{"daemon", "stopped"}, {"running", false}}, "bulkheadd does not run\n");
   return code;
 }
 

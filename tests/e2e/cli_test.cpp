@@ -403,6 +403,30 @@ TEST_CASE("CLI: host.json is read again when asked for, and results are printed 
   CHECK(contains(host.bulkhead({"info", "nobody", "--output", "yaml"}).out, "code: not_found\n"));
 }
 
+TEST_CASE("CLI: a time that is none is a usage error, and no daemon is started for it") {
+  const HostUnderTest host;
+  for (const Words& words :
+       {Words{"stop", "fw", "--grace", "soon"}, Words{"wait", "fw", "--for", "running", "--timeout", "-1s"},
+        Words{"host", "stop", "--timeout", "7"}}) {
+    const Finished finished = host.bulkhead(words);
+    INFO(words.at(0));
+    CHECK(finished.code == 2);
+    CHECK(contains(finished.err, "30s"));
+  }
+  CHECK(host.left().empty());
+}
+
+TEST_CASE("CLI: a result that cannot be written is no success") {
+  const HostUnderTest host;
+  host.create(host.firmware("fw"));
+  const Finished full = shell(host, "bulkhead info fw --json >/dev/full");
+  CHECK(full.code == 1);
+  CHECK(contains(full.err, "No space left on device"));
+  // Who reads no further has what was wanted.
+  const Finished head = shell(host, "set -o pipefail; bulkhead list | true");
+  CHECK(head.err.empty());
+}
+
 TEST_CASE("CLI: a plan for several VMs tells of the one that there is not, and of the others") {
   const HostUnderTest host;
   host.create(host.firmware("fw"));
@@ -449,4 +473,33 @@ TEST_CASE("CLI: files of any name and kind neither break nor hold up a support b
   CHECK(contains(listed.out, "vms/fw/b%FF.log\n"));
   CHECK(contains(listed.out, "vms/fw/gr%C3%B6%C3%9Fe.log\n"));
   CHECK_FALSE(contains(listed.out, "link.log"));
+}
+
+TEST_CASE("CLI: a log that is not shown whole is said to be so") {
+  const HostUnderTest host;
+  host.create(host.firmware("fw"));
+  const fs::path log = host.home() / "vms" / "fw" / "agent.log";
+  support::write_text(log, std::string((2U << 20), 'x') + "\nend\n");
+  const Finished shown = host.bulkhead({"logs", "fw", "--source", "agent"});
+  CHECK(shown.out.ends_with("x\nend\n"));
+  CHECK(contains(shown.err, log.string()));
+  CHECK(host.bulkhead({"logs", "fw", "--source", "agent", "--tail", "1"}).err.empty());
+}
+
+TEST_CASE("CLI: JSON cannot control a terminal, and tells in one way whether the daemon runs") {
+  const HostUnderTest host;
+  const std::string name =
+      "\xc2\x9b"
+      "31m\x7f";
+  const Finished wrong = host.bulkhead({"create", name, "--json"});
+  CHECK(wrong.code == 1);
+  CHECK_FALSE(contains(wrong.out, "\xc2\x9b"));
+  CHECK_FALSE(contains(wrong.out, "\x7f"));
+  CHECK(contains(Json::parse(wrong.out).at("error").at("message").get<std::string>(), name));
+
+  const Finished none = host.bulkhead({"host", "status", "--json"});
+  CHECK(none.code == 1);
+  CHECK(Json::parse(none.out).at("daemon") == "stopped");
+  host.ok({"host", "start"});
+  CHECK(host.ok({"host", "status"}).at("daemon") == "running");
 }
