@@ -437,6 +437,50 @@ TEST_CASE("CLI: a plan for several VMs tells of the one that there is not, and o
   CHECK(both.at(1).at("vm") == "fw");
 }
 
+TEST_CASE("CLI: who waits does not start the daemon again that somebody stopped") {
+  const HostUnderTest host;
+  host.create(host.firmware("fw"));
+  const auto waits = host.begin({"wait", "fw", "--for", "running"});
+  // A socket that stays is its stream of events: all that comes before is answered at once.
+  const std::string folder = "/proc/" + std::to_string(waits->pid()) + "/fd";
+  std::string seen;
+  int times = 0;
+  REQUIRE(eventually([&] {
+    const std::string now = shell(host, "readlink " + folder + "/* | grep socket:").out;
+    times = !now.empty() && now == seen ? times + 1 : 0;
+    seen = now;
+    return times == 10;
+  }));
+  host.ok({"host", "stop"});
+  const Finished finished = waits->wait();
+  CHECK(finished.code == 1);
+  CHECK(contains(finished.err, "bulkheadd"));
+  CHECK(host.bulkhead({"host", "status"}).code == 1);
+}
+
+TEST_CASE("CLI: with a daemon that hangs, a wait ends in time, and Ctrl-C ends the waiting for a stop") {
+  const HostUnderTest host;
+  host.run_vm(deaf("fw", "10m"));
+  const auto daemon = static_cast<pid_t>(host.daemon());
+  struct Frozen {
+    pid_t pid;
+    ~Frozen() { ::kill(pid, SIGCONT); }
+  };
+  const auto begun = std::chrono::steady_clock::now();
+  {
+    Beside stop(host, "stop fw --verbose");
+    REQUIRE(stop.says("ask, up to"));
+    ::kill(daemon, SIGSTOP);
+    const Frozen frozen{daemon};
+    CHECK(host.bulkhead({"wait", "fw", "--for", "stopped", "--timeout", "500ms"}).code == 4);
+    stop.program.signal(SIGINT);
+    CHECK(stop.says("goes on"));
+    CHECK(stop.program.wait().code == 130);
+  }
+  CHECK(std::chrono::steady_clock::now() - begun < std::chrono::seconds{12});
+  host.ok({"stop", "--force", "fw"});
+}
+
 TEST_CASE("CLI: what was written is kept when the editor fails") {
   const HostUnderTest host;
   host.create(host.firmware("fw"));
