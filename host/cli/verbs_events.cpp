@@ -87,6 +87,7 @@ Result<int> wait_for(const Link& link, const Common& common, const std::vector<s
   if (auto there = link.ensure_daemon(deadline); !there && Clock::now() < deadline)
     return std::unexpected(there.error());
   Clock::time_point seen = Clock::now();
+  std::optional<std::uint64_t> last;  // that was seen; the next stream goes on from it
   for (;;) {
     const auto newest = look(link, watch, deadline);
     if (watch.over() || Clock::now() >= deadline) break;
@@ -99,11 +100,13 @@ Result<int> wait_for(const Link& link, const Common& common, const std::vector<s
       continue;
     }
     seen = Clock::now();
-    const auto take = [&watch](const Json& event) {
+    last = std::min(last.value_or(*newest), *newest);
+    const auto take = [&watch, &last](const Json& event) {
+      last = std::max(*last, static_cast<std::uint64_t>(std::max<std::int64_t>(integer_or(event, "id", 0), 0)));
       watch.see_event(event);
       return !watch.over();
     };
-    auto streamed = link.stream(events_request(*newest, ""), take, std::min(deadline, Clock::now() + one_stream));
+    auto streamed = link.stream(events_request(last, ""), take, std::min(deadline, Clock::now() + one_stream));
     if (!streamed && streamed.error().code != Code::timed_out && !no_daemon(streamed.error())) {
       return std::unexpected(streamed.error());
     }

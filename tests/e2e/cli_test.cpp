@@ -547,3 +547,32 @@ TEST_CASE("CLI: JSON cannot control a terminal, and tells in one way whether the
   host.ok({"host", "start"});
   CHECK(host.ok({"host", "status"}).at("daemon") == "running");
 }
+
+TEST_CASE("CLI: who waits misses nothing that happens while it opens its stream anew") {
+  const HostUnderTest host;
+  host.create(host.firmware("fw"));
+  const auto waits = host.begin({"wait", "fw", "--for", "removed", "--timeout", "20s"});
+  const fs::path descriptors = "/proc/" + std::to_string(waits->pid()) + "/fd";
+  const auto connected = [&] {
+    for (const auto& entry : fs::directory_iterator(descriptors)) {
+      std::error_code gone;
+      if (contains(fs::read_symlink(entry, gone).string(), "socket:")) return true;
+    }
+    return false;
+  };
+  // Its stream: what is asked before is answered sooner than it is seen so often.
+  int times = 0;
+  REQUIRE(eventually([&] { return (times = connected() ? times + 1 : 0) == 20; }));
+  const bool between = eventually([&] {
+    if (connected()) return false;
+    waits->signal(SIGSTOP);
+    if (!connected()) return true;
+    waits->signal(SIGCONT);
+    return false;
+  });
+  REQUIRE(between);
+  host.ok({"remove", "fw"});
+  host.create(host.firmware("fw"));
+  waits->signal(SIGCONT);
+  CHECK(waits->wait().code == 0);
+}
