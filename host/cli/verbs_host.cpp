@@ -56,6 +56,9 @@ std::optional<Result<Json>> call_with_progress(const Link& link, const Common& c
     if (interrupts.count() > 0) {
       line.clear();
       tell("bulkhead: the stop goes on; see: bulkhead host status\n");
+      if (common.format != Format::table) {
+        show_error(common, {.code = Code::cancelled, .what = "stop bulkheadd: no longer waited for; it goes on"});
+      }
       // The thread waits for an answer that nobody wants any more.
       std::cout.flush();
       std::_Exit(exit_interrupted);

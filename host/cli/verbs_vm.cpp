@@ -46,6 +46,23 @@ struct Shown {
 };
 using Render = std::function<Shown(const std::string& vm, const Json& result)>;
 
+// What was done, and what goes on.
+Json interrupted(const Order& order, const Chosen& chosen, const std::map<std::string, Json>& results) {
+  Json all = Json::array();
+  for (const std::string& vm : chosen.vms) {
+    if (const auto done = results.find(vm); done != results.end()) {
+      all.push_back(done->second);
+      continue;
+    }
+    const Json error = to_json(Error{.code = Code::cancelled,
+                                     .what = order.kind + " '" + vm + "': no longer waited for; it goes on",
+                                     .hint = "see: bulkhead list"});
+    if (chosen.one) return {{"error", error}};
+    all.push_back({{"vm", vm}, {"error", error}});
+  }
+  return all;
+}
+
 Result<int> carry_out_for(const Link& link, const Common& common, const Chosen& chosen, Order order,
                           const Render& render) {
   if (chosen.vms.empty()) {
@@ -69,7 +86,10 @@ Result<int> carry_out_for(const Link& link, const Common& common, const Chosen& 
     results[vm] = *result;
     show_part(common, chosen.one ? shown.whole : shown.line);
   };
-  if (carry_out(link, common, order, ended) == Waited::interrupted) return exit_interrupted;
+  if (carry_out(link, common, order, ended) == Waited::interrupted) {
+    if (common.format != Format::table) show(common, interrupted(order, chosen, results), "");
+    return exit_interrupted;
+  }
   if (chosen.one && failed) return std::unexpected(*failed);
   Json all = Json::array();
   for (const std::string& vm : chosen.vms) all.push_back(results[vm]);

@@ -214,6 +214,22 @@ TEST_CASE("F10: Ctrl-C ends the waiting for a stop and not the stop; a second on
   host.ok({"stop", "--force", "a"});
 }
 
+TEST_CASE("CLI: who ends the waiting for a document gets one, of what was done and what goes on") {
+  const HostUnderTest host;
+  host.create(host.firmware("idle"));
+  host.run_vm(deaf("fw", "10m"));
+  Beside stop(host, "stop idle fw --json");
+  REQUIRE(host.reaches("fw", "stopping"));
+  stop.program.signal(SIGINT);
+  const Finished finished = stop.program.wait();
+  CHECK(finished.code == 130);
+  const Json both = Json::parse(finished.out);
+  CHECK(both.at(0).at("outcome") == "stopped");
+  CHECK(both.at(1).at("vm") == "fw");
+  CHECK(both.at(1).at("error").at("code") == "cancelled");
+  host.ok({"stop", "--force", "fw"});
+}
+
 TEST_CASE("CLI: a terminal is shown how far it is and colours, and nobody else") {
   const HostUnderTest host;
   host.run_vm(deaf("fw", "1500ms"));
