@@ -6,6 +6,7 @@
 
 #include "base/log.hpp"
 #include "base/suggest.hpp"
+#include "base/units.hpp"
 #include "cli/completion.hpp"
 #include "cli/manual_files.hpp"
 #include "cli/print.hpp"
@@ -107,13 +108,20 @@ CLI::App* CommandLine::vms_verb(const char* name, const char* help, const char* 
   return command;
 }
 
+CLI::Option* CommandLine::of_time(CLI::Option* option) {
+  return option->type_name("TIME")->check([](const std::string& text) {
+    const auto time = parse_duration(text);
+    return time ? std::string() : time.error().what + "; " + time.error().hint;
+  });
+}
+
 void CommandLine::add_timeout(CLI::App* command, const char* help) {
-  command->add_option("--timeout", a_.timeout, help)->type_name("TIME");
+  of_time(command->add_option("--timeout", a_.timeout, help));
 }
 
 void CommandLine::add_stop_options(CLI::App* command) {
   command->add_flag("--force", a_.force, "Do not ask the guest; overtakes whatever is under way");
-  command->add_option("--grace", a_.grace, "How long the guest may take, for example 10s")->type_name("TIME");
+  of_time(command->add_option("--grace", a_.grace, "How long the guest may take, for example 10s"));
 }
 
 void CommandLine::add_log_options(CLI::App* command) {
@@ -246,7 +254,7 @@ int CommandLine::run(int argc, const char* const* argv) {
     return usage(e);
   }
   const auto done = perform();
-  if (done) return *done;
+  if (done) return std::max(*done, end_of_output());
   show_error(common(), done.error());
   return exit_code(done.error().code);
 }

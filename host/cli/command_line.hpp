@@ -65,6 +65,7 @@ class CommandLine {
   CLI::App* vm_verb(const char* name, const char* help, const char* details, Verb perform);
   // Of several, or of all.
   CLI::App* vms_verb(const char* name, const char* help, const char* details, Verb perform);
+  static CLI::Option* of_time(CLI::Option* option);
   void add_timeout(CLI::App* command, const char* help);
   void add_stop_options(CLI::App* command);
   void add_log_options(CLI::App* command);

@@ -46,19 +46,21 @@ std::filesystem::path Link::socket() const {
   return said && said->starts_with("/") ? std::filesystem::path(said->substr(0, said->find('\n'))) : usual_socket_;
 }
 
-bool Link::answers() const {
-  return call({.method = "GET", .path = "/v1/host"}, Clock::now() + milliseconds{5'000}).has_value();
+bool Link::answers(Deadline deadline) const {
+  return call({.method = "GET", .path = "/v1/host"}, std::min(deadline, Clock::now() + milliseconds{5'000}))
+      .has_value();
 }
 
-Result<void> Link::ensure_daemon() const {
-  if (answers()) return {};
-  const Deadline deadline = Clock::now() + daemon_start_time;
+Result<void> Link::ensure_daemon(std::optional<Deadline> limit) const {
+  const Deadline deadline = std::min(limit.value_or(Deadline::max()), Clock::now() + daemon_start_time);
+  if (answers(deadline)) return {};
   auto started = start_daemon(deadline);
   if (started) return started;
   // Somebody else may have started one at the same moment: ours was refused, and that one is about to listen.
-  const Deadline patience = started.error().code == Code::busy ? deadline : Clock::now() + milliseconds{2'000};
+  const bool busy = started.error().code == Code::busy;
+  const Deadline patience = busy ? deadline : std::min(deadline, Clock::now() + milliseconds{2'000});
   while (Clock::now() < patience) {
-    if (answers()) return {};
+    if (answers(deadline)) return {};
     std::this_thread::sleep_for(milliseconds{50});
   }
   return started;

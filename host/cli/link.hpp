@@ -17,8 +17,8 @@ class Link {
   // `log_level`: of a daemon that is started; nothing: it finds it out itself.
   static Result<Link> open(const std::string& home_option, std::optional<std::string> log_level);
 
-  // Starts the daemon when it does not run.
-  Result<void> ensure_daemon() const;
+  // Starts the daemon when it does not run. A start that has begun goes on after the deadline.
+  Result<void> ensure_daemon(std::optional<Deadline> deadline = std::nullopt) const;
   // One request. unavailable or not_found: no daemon. A GET is asked once more when the daemon went away.
   Result<Json> call(const api::Request& request, Deadline deadline) const;
   // The same, of a daemon that is started when it does not run.
@@ -31,7 +31,7 @@ class Link {
   Link(std::filesystem::path home, std::filesystem::path socket, std::optional<std::string> log_level)
       : home_(std::move(home)), usual_socket_(std::move(socket)), log_level_(std::move(log_level)) {}
   std::filesystem::path socket() const;
-  bool answers() const;
+  bool answers(Deadline deadline) const;
   Result<void> start_daemon(Deadline deadline) const;
 
   std::filesystem::path home_;

@@ -1,12 +1,17 @@
 #include "cli/operation.hpp"
 
 #include <algorithm>
+#include <cstdlib>
+#include <future>
+#include <iostream>
 
 #include "api/message.hpp"
 #include "base/ids.hpp"
+#include "cli/print.hpp"
 #include "cli/progress.hpp"
 #include "cli/progress_line.hpp"
 #include "cli/terminal.hpp"
+#include "cli/verbs.hpp"
 
 namespace bulkhead::cli {
 
@@ -14,6 +19,8 @@ namespace {
 
 constexpr milliseconds redrawn_after{500};
 constexpr milliseconds taken_within{60'000};  // a host with much to do may be slow to say that it has begun
+constexpr milliseconds slow_answer{2'000};
+constexpr milliseconds heeded_within{100};
 constexpr milliseconds second_thoughts{3'000};
 
 api::Request request_for(const Order& order, const std::string& vm) {
@@ -39,7 +46,7 @@ class Waiting {
 
   void begin() {
     for (const std::string& vm : order_.vms) {
-      auto answer = link_.call(request_for(order_, vm), Clock::now() + taken_within);
+      auto answer = send(request_for(order_, vm));
       if (!answer) {
         end(vm, std::unexpected(answer.error()));
       } else {
@@ -65,6 +72,22 @@ class Waiting {
   static bool running(const Json& operation) { return string_or(operation, "state") == "running"; }
   bool under_way() const { return std::ranges::any_of(operations_, running); }
 
+  // Ctrl-C twice, while it is not even taken, ends the waiting for that.
+  Result<Json> send(const api::Request& request) {
+    const int before = interrupts_.count();
+    const Deadline soon_taken = Clock::now() + slow_answer;
+    auto answer =
+        std::async(std::launch::async, [this, request] { return link_.call(request, Clock::now() + taken_within); });
+    while (answer.wait_for(heeded_within) != std::future_status::ready) {
+      if (interrupts_.count() < before + 2 || Clock::now() < soon_taken) continue;
+      line_.clear();
+      tell("bulkhead: bulkheadd does not answer; it may or may not take up what was asked; see: bulkhead list\n");
+      std::cout.flush();
+      std::_Exit(exit_interrupted);
+    }
+    return answer.get();
+  }
+
   void end(const std::string& vm, const Result<Json>& result) {
     line_.clear();
     ended_(vm, result);
@@ -85,7 +108,7 @@ class Waiting {
       api::Request request{.method = "GET", .path = "/v1/operations/" + string_or(operation, "id")};
       if (first) request.query = {{"wait", std::to_string(time.count()) + "ms"}};
       first = false;
-      auto answer = link_.call(request, soon());
+      auto answer = link_.call(request, Clock::now() + time + slow_answer);
       const std::string vm = string_or(operation, "vm");
       if (answer) {
         operation = *std::move(answer);
@@ -93,6 +116,8 @@ class Waiting {
       } else if (answer.error().code != Code::timed_out) {
         operation["state"] = "failed";
         end(vm, std::unexpected(forgotten(vm, answer.error())));
+      } else {
+        return;  // Ctrl-C and the time given are heeded meanwhile
       }
     }
   }
@@ -151,8 +176,8 @@ class Waiting {
     for (const Json& operation : operations_) {
       if (!running(operation)) continue;
       const std::string vm = string_or(operation, "vm");
-      if (auto answer = link_.call(request_for(forced, vm), Clock::now() + taken_within); !answer) {
-        tell("bulkhead: force the stop of '" + vm + "': " + answer.error().what + "\n");
+      if (auto answer = send(request_for(forced, vm)); !answer) {
+        tell("bulkhead: force the stop of '" + vm + "': " + safe(answer.error().what) + "\n");
       }
     }
     return true;

@@ -23,6 +23,12 @@ struct Common {
 void show(const Common& common, const Json& document, const std::string& text);
 // A part of a result that is shown while more is to come; nothing in another format than table.
 void show_part(const Common& common, const std::string& text);
+// In one line.
+std::string json_line(const Json& document);
+// False: standard output takes no more.
+bool flushed();
+// The exit code for what became of standard output; tells of a failure that is not the reader's wish.
+int end_of_output();
 // Everything that is not the result, on standard error.
 void tell(const std::string& text);
 // On standard error, or as {"error": ...} where a document is expected.

@@ -2,6 +2,7 @@
 
 #include "cli/progress.hpp"
 #include "cli/terminal.hpp"
+#include "os/paths.hpp"
 
 namespace bulkhead::cli {
 
@@ -19,7 +20,7 @@ std::string cut(std::string text, std::size_t width) {
 
 ProgressLine::ProgressLine(const Common& common) {
   if (common.format != Format::table) return;
-  if (is_terminal(Standard::err)) {
+  if (is_terminal(Standard::err) && os::environment("TERM").value_or("") != "dumb") {
     mode_ = Mode::redrawn;
   } else if (on(common.verbose)) {
     mode_ = Mode::lines;

@@ -40,8 +40,15 @@ class Redactor {
   std::string redact_line(std::string_view line);
   Json taken_out(const Json& value);
 
+  // A secret may begin with another one.
+  struct LongestFirst {
+    bool operator()(const std::string& a, const std::string& b) const {
+      return a.size() != b.size() ? a.size() > b.size() : a < b;
+    }
+  };
+
   Schemas schemas_;
-  std::set<std::string> learned_{};
+  std::set<std::string, LongestFirst> learned_{};
   std::size_t taken_ = 0;
   std::set<std::string>* learning_ = nullptr;
 };

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <fmt/core.h>
 #include <fstream>
 #include <functional>
 #include <optional>
@@ -54,6 +55,17 @@ std::vector<fs::path> driver_folders(const Link& link, const Json& drivers) {
     folders.push_back((*programs / "../lib/bulkhead/drivers").lexically_normal());
   }
   return folders;
+}
+
+// A tar archive of any locale can hold it, and no two names become one.
+std::string archived_name(const std::string& path) {
+  std::string name;
+  for (const char c : path) {
+    const auto byte = static_cast<unsigned char>(c);
+    const bool plain = byte > 0x20 && byte < 0x7f && c != '%' && c != '\\';
+    name += plain ? std::string(1, c) : fmt::format("%{:02X}", byte);
+  }
+  return name;
 }
 
 class Bundle {
@@ -138,7 +150,7 @@ class Bundle {
   }
 
   void add(const std::string& path, std::string content) {
-    entries_.push_back({.path = path, .content = std::move(content)});
+    entries_.push_back({.path = archived_name(path), .content = std::move(content)});
   }
 
   void add_json(const std::string& path, const Json& document) {

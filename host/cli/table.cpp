@@ -6,14 +6,33 @@ namespace bulkhead::cli {
 
 namespace {
 
-std::string without_controls(std::string text, std::string_view kept) {
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const auto c = static_cast<unsigned char>(text[i]);
-    const auto next = i + 1 < text.size() ? static_cast<unsigned char>(text[i + 1]) : 0U;
-    if ((c < 0x20 || c == 0x7f) && kept.find(text[i]) == std::string_view::npos) text[i] = ' ';
-    if (c == 0xc2 && next >= 0x80 && next <= 0x9f) text.replace(i, 2, " ");
+// The bytes of the UTF-8 character at `at`; 0: it is none.
+std::size_t character(std::string_view text, std::size_t at) {
+  const auto first = static_cast<unsigned char>(text[at]);
+  if (first < 0x80) return 1;
+  const std::size_t bytes = first >= 0xf0 && first < 0xf5 ? 4 : first >= 0xe0 && first < 0xf0 ? 3 : 2;
+  if (first < 0xc2 || first >= 0xf5 || at + bytes > text.size()) return 0;
+  const auto rest = text.substr(at + 1, bytes - 1);
+  const bool whole = std::ranges::all_of(rest, [](char c) { return (static_cast<unsigned char>(c) & 0xc0U) == 0x80U; });
+  return whole ? bytes : 0;
+}
+
+bool controls(std::string_view one) {
+  const auto first = static_cast<unsigned char>(one.front());
+  return first < 0x20 || first == 0x7f || (first == 0xc2 && static_cast<unsigned char>(one.back()) < 0xa0);
+}
+
+// A byte that is no character may control a terminal too, by itself or with what is printed next.
+std::string without_controls(std::string_view text, std::string_view kept) {
+  std::string clean;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t bytes = character(text, at);
+    const auto one = text.substr(at, std::max<std::size_t>(bytes, 1));
+    const bool stays = bytes > 0 && (!controls(one) || kept.find(one) != std::string_view::npos);
+    clean += stays ? one : " ";
+    at += one.size();
   }
-  return text;
+  return clean;
 }
 
 // In characters, not in bytes.
@@ -24,7 +43,7 @@ std::size_t width(std::string_view text) {
 
 }  // namespace
 
-std::string safe(std::string text) { return without_controls(std::move(text), ""); }
+std::string safe(std::string_view text) { return without_controls(text, ""); }
 
 std::string safe_lines(std::string_view text) {
   std::string unix_lines;
@@ -32,6 +51,16 @@ std::string safe_lines(std::string_view text) {
     if (text[i] != '\r') unix_lines += text[i];
   }
   return without_controls(std::move(unix_lines), "\n\t");
+}
+
+std::size_t whole_characters(std::string_view text) {
+  for (std::size_t back = 1; back <= std::min<std::size_t>(text.size(), 3); ++back) {
+    const auto c = static_cast<unsigned char>(text[text.size() - back]);
+    if ((c & 0xc0U) == 0x80U) continue;
+    const std::size_t bytes = c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : c >= 0xc0 ? 2 : 1;
+    return bytes > back ? text.size() - back : text.size();
+  }
+  return text.size();
 }
 
 std::string painted(std::string text, Colour colour, Style style) {
@@ -59,7 +88,7 @@ std::string table(std::vector<Row> rows, Style style) {
   for (Row& row : rows) {
     widths.resize(std::max(widths.size(), row.size()));
     for (std::size_t i = 0; i < row.size(); ++i) {
-      row[i].text = safe(std::move(row[i].text));
+      row[i].text = safe(row[i].text);
       widths[i] = std::max(widths[i], width(row[i].text));
     }
   }

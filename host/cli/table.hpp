@@ -13,9 +13,11 @@ enum class Colour { none, green, yellow, red, faint };
 
 // Terminal escapes in what a guest, a driver or a file said stay harmless: no control character is left, neither those
 // of one byte nor U+0080 to U+009F, of which one begins a command for the terminal too.
-std::string safe(std::string text);
+std::string safe(std::string_view text);
 // The same for a text of many lines: line ends and tabs stay.
 std::string safe_lines(std::string_view text);
+// How much of it is before a character that is not whole yet.
+std::size_t whole_characters(std::string_view text);
 
 std::string painted(std::string text, Colour colour, Style style);
 // Of a VM's state.

@@ -16,16 +16,16 @@ constexpr milliseconds forever{365LL * 24 * 3600 * 1000};
 // How long a stream is listened to before the VMs are looked at again: what an event does not tell is seen then.
 constexpr milliseconds one_stream{5'000};
 constexpr milliseconds between_streams{100};
+constexpr milliseconds daemon_away{5'000};
 
 // Each as soon as it comes: a line, a JSON document in a line, or a YAML document.
 bool print_event(const Common& common, const Json& event) {
   switch (common.format) {
     case Format::table: std::cout << render_event(event, common.style); break;
-    case Format::json: std::cout << dump(event) << "\n"; break;
+    case Format::json: std::cout << json_line(event); break;
     case Format::yaml: std::cout << "---\n" << to_yaml(event); break;
   }
-  std::cout << std::flush;
-  return std::cout.good();
+  return flushed();
 }
 
 api::Request events_request(std::optional<std::uint64_t> after, const std::string& vm) {
@@ -35,10 +35,13 @@ api::Request events_request(std::optional<std::uint64_t> after, const std::strin
   return request;
 }
 
-Result<std::uint64_t> newest_event(const Link& link) {
+// At the list; the newest event from before it: nothing that happens in between is missed.
+Result<std::uint64_t> look(const Link& link, Watch& watch, Deadline deadline) {
   api::Request request = events_request(std::nullopt, "");
   request.query["limit"] = "1";
-  TRY(const Json answer, link.ask(request, soon()));
+  TRY(const Json answer, link.call(request, std::min(deadline, soon())));
+  TRY(const Json list, link.call({.method = "GET", .path = "/v1/vms"}, std::min(deadline, soon())));
+  watch.see_list(list);
   return static_cast<std::uint64_t>(std::max<std::int64_t>(integer_or(answer, "last", 0), 0));
 }
 
@@ -81,17 +84,29 @@ Result<int> wait_for(const Link& link, const Common& common, const std::vector<s
   }
   Watch watch(vms, state);
   const Deadline deadline = Clock::now() + common.timeout.value_or(forever);
+  if (auto there = link.ensure_daemon(deadline); !there && Clock::now() < deadline)
+    return std::unexpected(there.error());
+  Clock::time_point seen = Clock::now();
+  std::optional<std::uint64_t> last;  // that was seen; the next stream goes on from it
   for (;;) {
-    // The events from before the list is asked for: nothing that happens in between is missed.
-    TRY(const std::uint64_t newest, newest_event(link));
-    TRY(const Json list, link.ask({.method = "GET", .path = "/v1/vms"}, soon()));
-    watch.see_list(list);
+    const auto newest = look(link, watch, deadline);
     if (watch.over() || Clock::now() >= deadline) break;
-    const auto take = [&watch](const Json& event) {
+    if (!newest) {
+      if (!no_daemon(newest.error())) return std::unexpected(newest.error());
+      // It may be replaced by another one; somebody who stopped it does not want it back.
+      if (Clock::now() >= seen + daemon_away)
+        return std::unexpected(within("wait: bulkheadd went away", newest.error()));
+      std::this_thread::sleep_for(between_streams);
+      continue;
+    }
+    seen = Clock::now();
+    last = std::min(last.value_or(*newest), *newest);
+    const auto take = [&watch, &last](const Json& event) {
+      last = std::max(*last, static_cast<std::uint64_t>(std::max<std::int64_t>(integer_or(event, "id", 0), 0)));
       watch.see_event(event);
       return !watch.over();
     };
-    auto streamed = link.stream(events_request(newest, ""), take, std::min(deadline, Clock::now() + one_stream));
+    auto streamed = link.stream(events_request(last, ""), take, std::min(deadline, Clock::now() + one_stream));
     if (!streamed && streamed.error().code != Code::timed_out && !no_daemon(streamed.error())) {
       return std::unexpected(streamed.error());
     }

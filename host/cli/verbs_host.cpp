@@ -26,7 +26,7 @@ constexpr milliseconds host_stop_time{3'600'000};
 constexpr milliseconds repair_time{120'000};
 
 Result<int> not_running(const Common& common, int code) {
-  show(common, Json{{"running", false}}, "bulkheadd does not run\n");
+  show(common, Json{{"daemon", "stopped"}, {"running", false}}, "bulkheadd does not run\n");
   return code;
 }
 
@@ -56,6 +56,9 @@ std::optional<Result<Json>> call_with_progress(const Link& link, const Common& c
     if (interrupts.count() > 0) {
       line.clear();
       tell("bulkhead: the stop goes on; see: bulkhead host status\n");
+      if (common.format != Format::table) {
+        show_error(common, {.code = Code::cancelled, .what = "stop bulkheadd: no longer waited for; it goes on"});
+      }
       // The thread waits for an answer that nobody wants any more.
       std::cout.flush();
       std::_Exit(exit_interrupted);

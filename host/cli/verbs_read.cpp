@@ -36,22 +36,34 @@ namespace {
 // A guest's words cannot control the terminal that they are shown on; elsewhere they are as they were said.
 bool print_log(std::string_view text) {
   if (is_terminal(Standard::out)) {
-    std::cout << safe_lines(text) << std::flush;
+    std::cout << safe_lines(text);
   } else {
-    std::cout << text << std::flush;
+    std::cout << text;
   }
-  return std::cout.good();
+  return flushed();
 }
 
 Result<int> show_log(const Common& common, const std::filesystem::path& file, const LogOptions& options, Json about) {
   if (on(options.follow)) {
     const auto goes_on = [&file] { return std::filesystem::exists(file.parent_path()); };
-    CHECKED(follow_log(file, options.tail, print_log, goes_on));
+    std::string begun;  // of a letter that is not whole yet
+    const auto print = [&begun](std::string_view text) {
+      begun += text;
+      const std::size_t whole = whole_characters(begun);
+      const bool good = print_log(begun.substr(0, whole));
+      begun.erase(0, whole);
+      return good;
+    };
+    CHECKED(follow_log(file, options.tail, print, goes_on));
     return 0;
   }
   TRY(const std::string text, log_tail(file, options.tail));
   about["file"] = file.string();
   about["text"] = text;
+  std::error_code unknown;
+  if (!options.tail && std::filesystem::file_size(file, unknown) > text.size() && !unknown) {
+    tell("bulkhead: only its end is shown; all of it is in '" + safe(file.string()) + "'\n");
+  }
   if (common.format == Format::table) {
     print_log(text);
   } else {

@@ -46,6 +46,11 @@ std::string pending_text(const Json& vm) {
   return text.empty() ? "" : "it runs; these wait for its next start:\n" + text;
 }
 
+void keep(Draft& draft, Error& error) {
+  draft.keep();
+  error.hint += (error.hint.empty() ? "" : "; ") + ("your text is in " + draft.file().string());
+}
+
 bool asked_again() {
   if (!is_terminal(Standard::in) || !is_terminal(Standard::err)) return false;
   tell("edit it again? [Y/n] ");
@@ -132,9 +137,14 @@ Result<int> edit(const Link& link, const Common& common, const std::string& name
   TRY(const Json vm, vm_info(link, name));
   TRY(std::string path, vm_path(name));
   const Change change{.name = name, .path = std::move(path), .before = vm.value("spec", Json::object())};
-  TRY(Draft draft, Draft::create(name + ".json", dump_pretty(change.before) + "\n"));
+  const std::string before = dump_pretty(change.before) + "\n";
+  TRY(Draft draft, Draft::create(name + ".json", before));
   for (;;) {
-    if (auto edited = draft.edit(); !edited) return std::unexpected(edited.error());
+    if (auto edited = draft.edit(); !edited) {
+      const auto written = draft.text();
+      if (written && *written != before) keep(draft, edited.error());
+      return std::unexpected(edited.error());
+    }
     TRY(const std::string text, draft.text());
     auto wanted = parse_json(text, name + ".json");
     if (wanted && *wanted == change.before) {
@@ -153,8 +163,7 @@ Result<int> edit(const Link& link, const Common& common, const std::string& name
       if (asked_again()) continue;
       error = Error{.code = Code::invalid, .what = "edit '" + name + "': it is not changed"};
     }
-    draft.keep();
-    error.hint += (error.hint.empty() ? "" : "; ") + ("your text is in " + draft.file().string());
+    keep(draft, error);
     return std::unexpected(std::move(error));
   }
 }

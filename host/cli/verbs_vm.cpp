@@ -46,6 +46,23 @@ struct Shown {
 };
 using Render = std::function<Shown(const std::string& vm, const Json& result)>;
 
+// What was done, and what goes on.
+Json interrupted(const Order& order, const Chosen& chosen, const std::map<std::string, Json>& results) {
+  Json all = Json::array();
+  for (const std::string& vm : chosen.vms) {
+    if (const auto done = results.find(vm); done != results.end()) {
+      all.push_back(done->second);
+      continue;
+    }
+    const Json error = to_json(Error{.code = Code::cancelled,
+                                     .what = order.kind + " '" + vm + "': no longer waited for; it goes on",
+                                     .hint = "see: bulkhead list"});
+    if (chosen.one) return {{"error", error}};
+    all.push_back({{"vm", vm}, {"error", error}});
+  }
+  return all;
+}
+
 Result<int> carry_out_for(const Link& link, const Common& common, const Chosen& chosen, Order order,
                           const Render& render) {
   if (chosen.vms.empty()) {
@@ -69,7 +86,10 @@ Result<int> carry_out_for(const Link& link, const Common& common, const Chosen& 
     results[vm] = *result;
     show_part(common, chosen.one ? shown.whole : shown.line);
   };
-  if (carry_out(link, common, order, ended) == Waited::interrupted) return exit_interrupted;
+  if (carry_out(link, common, order, ended) == Waited::interrupted) {
+    if (common.format != Format::table) show(common, interrupted(order, chosen, results), "");
+    return exit_interrupted;
+  }
   if (chosen.one && failed) return std::unexpected(*failed);
   Json all = Json::array();
   for (const std::string& vm : chosen.vms) all.push_back(results[vm]);
@@ -100,16 +120,24 @@ Json stop_body(const StopOptions& options) {
 
 Result<int> plan(const Link& link, const Common& common, const Chosen& chosen, const StopOptions& options) {
   Json plans = Json::array();
+  int worst = 0;
   for (const std::string& vm : chosen.vms) {
     api::Request request{.method = "GET", .path = "/v1/vms/" + vm + "/stop-plan"};
     if (on(options.force)) request.query["force"] = "true";
     if (options.grace) request.query["grace_ms"] = std::to_string(options.grace->count());
-    TRY(const Json one, link.call(request, soon()));
-    show_part(common, render_plan(one, common.style));
-    plans.push_back(one);
+    const auto one = link.call(request, soon());
+    if (!one && chosen.one) return std::unexpected(one.error());
+    if (one) {
+      show_part(common, render_plan(*one, common.style));
+      plans.push_back(*one);
+      continue;
+    }
+    worst = std::max(worst, exit_code(one.error().code));
+    if (common.format == Format::table) tell(render_error(one.error()));
+    plans.push_back({{"vm", vm}, {"error", to_json(one.error())}});
   }
   if (common.format != Format::table) show(common, chosen.one ? plans.front() : plans, "");
-  return 0;
+  return worst;
 }
 
 }  // namespace

@@ -214,6 +214,22 @@ TEST_CASE("F10: Ctrl-C ends the waiting for a stop and not the stop; a second on
   host.ok({"stop", "--force", "a"});
 }
 
+TEST_CASE("CLI: who ends the waiting for a document gets one, of what was done and what goes on") {
+  const HostUnderTest host;
+  host.create(host.firmware("idle"));
+  host.run_vm(deaf("fw", "10m"));
+  Beside stop(host, "stop idle fw --json");
+  REQUIRE(host.reaches("fw", "stopping"));
+  stop.program.signal(SIGINT);
+  const Finished finished = stop.program.wait();
+  CHECK(finished.code == 130);
+  const Json both = Json::parse(finished.out);
+  CHECK(both.at(0).at("outcome") == "stopped");
+  CHECK(both.at(1).at("vm") == "fw");
+  CHECK(both.at(1).at("error").at("code") == "cancelled");
+  host.ok({"stop", "--force", "fw"});
+}
+
 TEST_CASE("CLI: a terminal is shown how far it is and colours, and nobody else") {
   const HostUnderTest host;
   host.run_vm(deaf("fw", "1500ms"));
@@ -401,4 +417,178 @@ TEST_CASE("CLI: host.json is read again when asked for, and results are printed 
   CHECK(contains(yaml, "name: fw\n"));
   CHECK(contains(yaml, "state: stopped\n"));
   CHECK(contains(host.bulkhead({"info", "nobody", "--output", "yaml"}).out, "code: not_found\n"));
+}
+
+TEST_CASE("CLI: a time that is none is a usage error, and no daemon is started for it") {
+  const HostUnderTest host;
+  for (const Words& words :
+       {Words{"stop", "fw", "--grace", "soon"}, Words{"wait", "fw", "--for", "running", "--timeout", "-1s"},
+        Words{"host", "stop", "--timeout", "7"}}) {
+    const Finished finished = host.bulkhead(words);
+    INFO(words.at(0));
+    CHECK(finished.code == 2);
+    CHECK(contains(finished.err, "30s"));
+  }
+  CHECK(host.left().empty());
+}
+
+TEST_CASE("CLI: a result that cannot be written is no success") {
+  const HostUnderTest host;
+  host.create(host.firmware("fw"));
+  const Finished full = shell(host, "bulkhead info fw --json >/dev/full");
+  CHECK(full.code == 1);
+  CHECK(contains(full.err, "No space left on device"));
+  // Who reads no further has what was wanted.
+  const Finished head = shell(host, "set -o pipefail; bulkhead list | true");
+  CHECK(head.err.empty());
+}
+
+TEST_CASE("CLI: a plan for several VMs tells of the one that there is not, and of the others") {
+  const HostUnderTest host;
+  host.create(host.firmware("fw"));
+  const Finished planned = host.bulkhead({"stop", "nobody", "fw", "--dry-run", "--json"});
+  CHECK(planned.code == 1);
+  const Json both = Json::parse(planned.out);
+  CHECK(both.at(0).at("error").at("code") == "not_found");
+  CHECK(both.at(1).at("vm") == "fw");
+}
+
+TEST_CASE("CLI: who waits does not start the daemon again that somebody stopped") {
+  const HostUnderTest host;
+  host.create(host.firmware("fw"));
+  const auto waits = host.begin({"wait", "fw", "--for", "running"});
+  // A socket that stays is its stream of events: all that comes before is answered at once.
+  const std::string folder = "/proc/" + std::to_string(waits->pid()) + "/fd";
+  std::string seen;
+  int times = 0;
+  REQUIRE(eventually([&] {
+    const std::string now = shell(host, "readlink " + folder + "/* | grep socket:").out;
+    times = !now.empty() && now == seen ? times + 1 : 0;
+    seen = now;
+    return times == 10;
+  }));
+  host.ok({"host", "stop"});
+  const Finished finished = waits->wait();
+  CHECK(finished.code == 1);
+  CHECK(contains(finished.err, "bulkheadd"));
+  CHECK(host.bulkhead({"host", "status"}).code == 1);
+}
+
+TEST_CASE("CLI: with a daemon that hangs, a wait ends in time, and Ctrl-C ends the waiting for a stop") {
+  const HostUnderTest host;
+  host.run_vm(deaf("fw", "10m"));
+  const auto daemon = static_cast<pid_t>(host.daemon());
+  struct Frozen {
+    pid_t pid;
+    ~Frozen() { ::kill(pid, SIGCONT); }
+  };
+  const auto begun = std::chrono::steady_clock::now();
+  {
+    Beside stop(host, "stop fw --verbose");
+    REQUIRE(stop.says("ask, up to"));
+    ::kill(daemon, SIGSTOP);
+    const Frozen frozen{daemon};
+    CHECK(host.bulkhead({"wait", "fw", "--for", "stopped", "--timeout", "500ms"}).code == 4);
+    stop.program.signal(SIGINT);
+    CHECK(stop.says("goes on"));
+    CHECK(stop.program.wait().code == 130);
+  }
+  CHECK(std::chrono::steady_clock::now() - begun < std::chrono::seconds{12});
+  host.ok({"stop", "--force", "fw"});
+}
+
+TEST_CASE("CLI: what was written is kept when the editor fails") {
+  const HostUnderTest host;
+  host.create(host.firmware("fw"));
+  const Finished crashed =
+      shell(host, "bulkhead edit fw </dev/null",
+            {{"VISUAL", "f() { echo mine >\"$1\"; kill -9 $$; }; f"}, {"TMPDIR", host.folder().string()}});
+  CHECK(crashed.code == 1);
+  const auto at = crashed.err.find("your text is in ");
+  REQUIRE(at != std::string::npos);
+  std::string file = crashed.err.substr(at + 16);
+  file.erase(file.find('\n'));
+  CHECK(support::read_text(file) == "mine\n");
+}
+
+TEST_CASE("CLI: a terminal that can do nothing is sent no control sequence") {
+  const HostUnderTest host;
+  host.run_vm(deaf("fw", "1500ms"));
+  const Finished stopped = on_terminal(host, "bulkhead stop fw", {{"TERM", "dumb"}});
+  CHECK(contains(stopped.out, "'fw' is stopped"));
+  CHECK_FALSE(contains(stopped.out, "\x1b"));
+}
+
+TEST_CASE("CLI: files of any name and kind neither break nor hold up a support bundle") {
+  const HostUnderTest host;
+  host.create(host.firmware("fw"));
+  const fs::path folder = host.home() / "vms" / "fw";
+  support::write_text(folder / "b\xff.log", "odd\n");
+  support::write_text(folder / "gr\xc3\xb6\xc3\x9f\x65.log", "odd too\n");
+  fs::create_symlink("/etc/passwd", folder / "link.log");
+  CHECK(shell(host, "mkfifo " + quoted((folder / "pipe.log").string())).code == 0);
+  const fs::path file = host.folder() / "bundle.tar.gz";
+  host.ok({"support-bundle", file.string()});
+  const Finished listed = shell(host, "tar tzf " + quoted(file.string()));
+  CHECK(contains(listed.out, "vms/fw/b%FF.log\n"));
+  CHECK(contains(listed.out, "vms/fw/gr%C3%B6%C3%9Fe.log\n"));
+  CHECK_FALSE(contains(listed.out, "link.log"));
+}
+
+TEST_CASE("CLI: a log that is not shown whole is said to be so") {
+  const HostUnderTest host;
+  host.create(host.firmware("fw"));
+  const fs::path log = host.home() / "vms" / "fw" / "agent.log";
+  support::write_text(log, std::string((2U << 20), 'x') + "\nend\n");
+  const Finished shown = host.bulkhead({"logs", "fw", "--source", "agent"});
+  CHECK(shown.out.ends_with("x\nend\n"));
+  CHECK(contains(shown.err, log.string()));
+  CHECK(host.bulkhead({"logs", "fw", "--source", "agent", "--tail", "1"}).err.empty());
+}
+
+TEST_CASE("CLI: JSON cannot control a terminal, and tells in one way whether the daemon runs") {
+  const HostUnderTest host;
+  const std::string name =
+      "\xc2\x9b"
+      "31m\x7f";
+  const Finished wrong = host.bulkhead({"create", name, "--json"});
+  CHECK(wrong.code == 1);
+  CHECK_FALSE(contains(wrong.out, "\xc2\x9b"));
+  CHECK_FALSE(contains(wrong.out, "\x7f"));
+  CHECK(contains(Json::parse(wrong.out).at("error").at("message").get<std::string>(), name));
+
+  const Finished none = host.bulkhead({"host", "status", "--json"});
+  CHECK(none.code == 1);
+  CHECK(Json::parse(none.out).at("daemon") == "stopped");
+  host.ok({"host", "start"});
+  CHECK(host.ok({"host", "status"}).at("daemon") == "running");
+}
+
+TEST_CASE("CLI: who waits misses nothing that happens while it opens its stream anew") {
+  const HostUnderTest host;
+  host.create(host.firmware("fw"));
+  const auto waits = host.begin({"wait", "fw", "--for", "removed", "--timeout", "20s"});
+  const fs::path descriptors = "/proc/" + std::to_string(waits->pid()) + "/fd";
+  const auto connected = [&] {
+    for (const auto& entry : fs::directory_iterator(descriptors)) {
+      std::error_code gone;
+      if (contains(fs::read_symlink(entry, gone).string(), "socket:")) return true;
+    }
+    return false;
+  };
+  // Its stream: what is asked before is answered sooner than it is seen so often.
+  int times = 0;
+  REQUIRE(eventually([&] { return (times = connected() ? times + 1 : 0) == 20; }));
+  const bool between = eventually([&] {
+    if (connected()) return false;
+    waits->signal(SIGSTOP);
+    if (!connected()) return true;
+    waits->signal(SIGCONT);
+    return false;
+  });
+  REQUIRE(between);
+  host.ok({"remove", "fw"});
+  host.create(host.firmware("fw"));
+  waits->signal(SIGCONT);
+  CHECK(waits->wait().code == 0);
 }

@@ -92,3 +92,44 @@ TEST_CASE("options of a driver whose schema is not known are all left out") {
   CHECK(redacted["options"]["anything"] == left_out);
   CHECK(redacted["cpus"] == 1);
 }
+
+TEST_CASE("secrets with blanks, of other schemes, and in JSON within JSON are left out whole") {
+  const auto text = [](const std::string& in) {
+    Redactor r = redactor();
+    return r.redact_text(in);
+  };
+  CHECK(text("Authorization: Token hunter22") == "Authorization: [left out]");
+  CHECK(text(R"(curl -H "Authorization: Digest user=x, response=hunter22" http://h)") ==
+        R"(curl -H "Authorization: [left out]" http://h)");
+  CHECK(text(R"(say {\\\"token\\\": \\\"hunter22\\\"} end)") == R"(say {\\\"token\\\": \\\"[left out]\\\"} end)");
+  CHECK(text(R"(say \"token\": \"hunt\\\"er22\", end)") == R"(say \"token\": \"[left out]\", end)");
+  CHECK(text("DB_PASS=hunter22 MYSQL_PWD=hunter22 x") == "DB_PASS=[left out] MYSQL_PWD=[left out] x");
+  CHECK(text("PWD=/root OLDPWD=/tmp bypass=1 passthrough=on") == "PWD=/root OLDPWD=/tmp bypass=1 passthrough=on");
+  Redactor r = redactor();
+  CHECK(r.redact(Json{"run", "PASSPHRASE=correct horse battery", "--password=correct horse"}) ==
+        Json{"run", "PASSPHRASE=[left out]", "--password=[left out]"});
+}
+
+TEST_CASE("a secret that begins with another secret is found again whole, and one of a URL too") {
+  Redactor r = redactor();
+  r.learn(Json{{"a_secret", "hunter2"}, {"b_secret", "hunter2two"}, {"disk", "nbd://user:sesame99@host/x"}});
+  CHECK(r.redact_text("said hunter2two, hunter2") == "said [left out], [left out]");
+  CHECK(r.redact_text("login with sesame99") == "login with [left out]");
+}
+
+TEST_CASE("a secret is found again as JSON writes it") {
+  Redactor r = redactor();
+  r.learn(Json{{"password", "ab\"cd\\ef"}});
+  CHECK(r.redact_text(R"(argv: "-x" "ab\"cd\\ef")") == R"(argv: "-x" "[left out]")");
+}
+
+TEST_CASE("writeOnly is heeded in every keyword that describes a part of a value") {
+  const Json schema = Json::parse(R"({"properties": {"pair": {"items": [{}, {"writeOnly": true}]},
+    "more": {"items": [{}], "additionalItems": {"writeOnly": true}},
+    "tree": {"$ref": "#"}}, "patternProperties": {"^pin-": {"writeOnly": true}}})");
+  Redactor r = redactor(schema);
+  const Json redacted = r.redact(Json::parse(R"({"driver": "qemu", "options": {"pair": ["a", "hunter22"],
+    "more": ["b", "hunter33"], "pin-1": "hunter44", "tree": {"pin-2": "hunter55"}, "pot": 1}})"));
+  CHECK(redacted["options"] == Json::parse(R"({"pair": ["a", "[left out]"], "more": ["b", "[left out]"],
+    "pin-1": "[left out]", "tree": {"pin-2": "[left out]"}, "pot": 1})"));
+}
