@@ -69,8 +69,8 @@ std::string sh_tables(const CommandDefinition& program) {
   std::string operands;
   std::string values;
   each_command(program, "", [&](const std::string& path, const CommandDefinition& command) {
-    std::vector<std::string> names;
-    for (const CommandDefinition& child : command.commands) names.push_back(child.name);
+    std::vector<std::string> names(command.commands.size());
+    std::ranges::transform(command.commands, names.begin(), &CommandDefinition::name);
     words += fmt::format("    {}) found={} ;;\n", sh(path), sh(joined(names)));
     std::vector<std::string> flags;
     for (const OptionDefinition& option : options_of(program, command)) {
@@ -261,8 +261,8 @@ std::string powershell_script(const CommandDefinition& program) {
   std::string operands;
   std::string values;
   each_command(program, "", [&](const std::string& path, const CommandDefinition& command) {
-    std::vector<std::string> names;
-    for (const CommandDefinition& child : command.commands) names.push_back(child.name);
+    std::vector<std::string> names(command.commands.size());
+    std::ranges::transform(command.commands, names.begin(), &CommandDefinition::name);
     words += fmt::format("    {} = {}\n", powershell(path), powershell_list(names));
     std::vector<std::string> flags;
     for (const OptionDefinition& option : options_of(program, command)) {

@@ -139,6 +139,7 @@ Result<int> host_run(const Link& link, const std::optional<std::string>& log_lev
   std::vector<std::string> words{(programs / "bulkheadd").string(), "--home", link.home().string(), "--log-to-stderr"};
   if (log_level) words.insert(words.end(), {"--log-level", *log_level});
   std::vector<char*> arguments;
+  arguments.reserve(words.size() + 1);
   for (std::string& word : words) arguments.push_back(word.data());
   arguments.push_back(nullptr);
   std::cout.flush();

@@ -23,7 +23,7 @@ bool concerns(const Json& event, const std::string& vm) { return vm.empty() || s
 
 }  // namespace
 
-Events::Events(std::filesystem::path home, Log log)
+Events::Events(const std::filesystem::path& home, Log log)
     : file_(home / "events.jsonl"), older_(home / "events.1.jsonl"), log_(std::move(log)) {
   load(older_);
   load(file_);

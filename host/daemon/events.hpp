@@ -17,7 +17,7 @@ class Events {
   static constexpr std::size_t kept = 2'000;
 
   // Goes on where an earlier daemon left off.
-  Events(std::filesystem::path home, Log log);
+  Events(const std::filesystem::path& home, Log log);
 
   // `vm` may be empty: it is about the host.
   void publish(const std::string& kind, const std::string& vm, Json detail = Json::object());

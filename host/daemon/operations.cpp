@@ -46,7 +46,7 @@ Json to_json(const Operation& operation) {
   return json;
 }
 
-std::shared_ptr<Operation> Operations::begin(const std::string& kind, std::shared_ptr<const Vm> vm,
+std::shared_ptr<Operation> Operations::begin(const std::string& kind, const std::shared_ptr<const Vm>& vm,
                                              Task<Result<Json>> work) {
   auto operation = std::make_shared<Operation>(Operation{.id = RunId::random().str(),
                                                          .kind = kind,

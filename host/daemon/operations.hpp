@@ -37,7 +37,8 @@ class Operations {
   explicit Operations(Scope& scope) : scope_(scope) {}
 
   bool full() const { return running_ >= most_running; }
-  std::shared_ptr<Operation> begin(const std::string& kind, std::shared_ptr<const Vm> vm, Task<Result<Json>> work);
+  std::shared_ptr<Operation> begin(const std::string& kind, const std::shared_ptr<const Vm>& vm,
+                                   Task<Result<Json>> work);
   std::shared_ptr<Operation> find(const std::string& id) const;
   // Of one VM, unless it is empty; the oldest first.
   Json list(const std::string& vm) const;

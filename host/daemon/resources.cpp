@@ -283,7 +283,7 @@ Task<Resources::Answer> Resources::operate(Call call, std::string kind, std::sha
   if (operations_.full() && !forced) {
     co_return fail(Code::unavailable, kind + " '" + vm->name().str() + "': too many operations are under way");
   }
-  auto operation = operations_.begin(kind, std::move(vm), std::move(work));
+  auto operation = operations_.begin(kind, vm, std::move(work));
   const std::string key = api::header_value(call.request, key_header);
   if (!key.empty()) idempotency_.keep(key, call.request, {.operation = operation}, Clock::now());
   co_return co_await answer(std::move(operation), std::move(call.request));
