@@ -62,7 +62,7 @@ HostUnderTest::HostUnderTest(Containment containment) : containment_(containment
 HostUnderTest::~HostUnderTest() noexcept(false) {
   const bool passed_so_far = std::uncaught_exceptions() == 0;
   const Finished stopped = bulkhead({"host", "stop", "--timeout", "30s"});
-  const auto processes = left();
+  const auto processes = support::census(folder().string());
   std::vector<support::Seen> marked;
   for (const std::string& run : runs()) {
     for (const auto& seen : census_of(run)) marked.push_back(seen);
@@ -226,6 +226,12 @@ std::string HostUnderTest::boot_of(const std::string& name) const {
   INFO("the console of '" << name << "' says: " << console(name));
   REQUIRE(answered);
   return boots(name).back();
+}
+
+std::vector<support::Seen> HostUnderTest::left() const {
+  auto seen = support::census(folder().string());
+  std::erase_if(seen, [](const support::Seen& one) { return one.name == "bulkhead-init"; });
+  return seen;
 }
 
 std::vector<support::Seen> HostUnderTest::members(const std::string& run) const {
