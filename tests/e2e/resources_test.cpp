@@ -173,15 +173,16 @@ TEST_CASE("S09: events tell what happened in order, and a stream goes on where i
 TEST_CASE("S09: a stream hears of what happens while it is open, also of another client's deeds") {
   const Served served;
   const ApiClient api(served.host);
-  std::thread other;
+  const std::string spec = served.host.write_spec(process("later")).string();
+  std::unique_ptr<Program> other;
   std::vector<std::string> kinds;
   api.follow(get("/v1/events", {{"after", "0"}}), [&](const Json& event) {
     kinds.push_back(event.at("kind"));
-    if (kinds.back() == "host.started") other = std::thread([&] { served.host.create(process("later")); });
+    if (kinds.back() == "host.started") other = served.host.begin({"create", spec});
     return kinds.back() != "vm.created";
   });
-  other.join();
   CHECK(kinds.back() == "vm.created");
+  CHECK(other->wait().code == 0);
 }
 
 TEST_CASE("S09: events outlive the daemon, and their ids go on growing") {
