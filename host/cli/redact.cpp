@@ -227,7 +227,7 @@ std::vector<Json> schemas_of(const Json& schema, const std::string& key) {
 }
 
 Json schema_of_item(const Json& schema, std::size_t index) {
-  const Json items = schema.value("items", Json());
+  Json items = schema.value("items", Json());
   if (!items.is_array()) return items;
   return index < items.size() ? items.at(index) : schema.value("additionalItems", Json());
 }
